@@ -1,0 +1,331 @@
+"""The configuration: YAML files that extend one another, checked into frozen models."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pipeline.errors import ConfigError, Problem
+
+Positive = Annotated[int, Field(gt=0, strict=True)]
+Auto = Literal["auto"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class InputConfig(_Section):
+    """Which photographs. Files, folders, globs, ``@list.txt`` (one path a line) or ``-`` (paths on stdin)."""
+
+    paths: tuple[Annotated[str, Field(min_length=1)], ...] = ("data/samples",)
+    recursive: bool = True
+    max_pixels: Positive = 200_000_000
+
+
+class OutputConfig(_Section):
+    """What is written, where, and on which pixel grid."""
+
+    directory: Annotated[str, Field(min_length=1)] = "output"
+    orientation: Literal["upright", "stored"] = "upright"
+    masks: bool = True
+    instances: bool = True
+    overlays: bool = True
+    soft_masks: bool = False
+    crops: bool = False
+    crop_masks: bool = False
+    cutouts: bool = False
+
+
+class DetectorConfig(_Section):
+    """How faces are found. Sizes in pixels."""
+
+    order: Annotated[tuple[Literal["hog", "cnn"], ...], Field(min_length=1)] = ("hog",)
+    max_side_px: Positive | None = 1600
+    upsample: Annotated[int, Field(ge=0, le=3, strict=True)] = 0
+    rescue: Literal["when_empty", "always", "never"] = "when_empty"
+    cnn_max_side_px: Positive = 600
+
+
+class LandmarksConfig(_Section):
+    """The 68-point predictor; null takes the one from the installed data package."""
+
+    model: str | None = None
+
+
+class FacesConfig(_Section):
+    """Which of the faces found are segmented."""
+
+    select: Literal["main", "largest", "all"] = "all"
+
+
+class CropConfig(_Section):
+    """The find_face_landmarks crop. ``max_side_px`` shrinks larger crops before the network (upstream: 350)."""
+
+    convention: Literal["cpp", "matlab"] = "cpp"
+    square: bool = True
+    max_side_px: Positive | None = None
+
+
+class NetworkConfig(_Section):
+    """The Caffe network and how crops are fed to it."""
+
+    model: Annotated[str, Field(min_length=1)] = "uncrop_256"
+    weights: str | None = None
+    scale: bool = True
+    upsample: Literal["scores", "nearest"] = "scores"
+    mirror: bool = False
+    batch_size: Positive = 8
+
+
+class CaffeEngineConfig(_Section):
+    """How the reference engine's interpreter is started."""
+
+    command: Annotated[tuple[str, ...], Field(min_length=1)] = ("python3",)
+    start_timeout_seconds: Annotated[float, Field(gt=0)] = 120.0
+
+
+class EngineConfig(_Section):
+    """What runs the network."""
+
+    name: Literal["onnxruntime", "openvino", "caffe", "constant"] = "onnxruntime"
+    device: Annotated[str, Field(min_length=1)] = "cpu"
+    precision: Literal["f32", "bf16", "f16"] = "f32"
+    threads: Positive | Auto = "auto"
+    cache_directory: str | None = None
+    caffe: CaffeEngineConfig = CaffeEngineConfig()
+
+
+class RefineConfig(_Section):
+    """Clean-up of a crop mask; all off is the network's own decision."""
+
+    largest_component: bool = False
+    fill_holes: bool = False
+    smooth: bool = False
+
+
+class ExecutionConfig(_Section):
+    """How many photographs at once, and within what limits."""
+
+    executor: Literal["serial", "process", "ray"] = "process"
+    workers: Positive | Auto = "auto"
+    skip_done: bool = True
+    time_limit_seconds: Annotated[float, Field(gt=0)] | None = 300.0
+    address: Annotated[str, Field(min_length=1)] = "local"
+
+
+class Config(_Section):
+    """A whole configuration; every value checked."""
+
+    input: InputConfig = InputConfig()
+    output: OutputConfig = OutputConfig()
+    detector: DetectorConfig = DetectorConfig()
+    landmarks: LandmarksConfig = LandmarksConfig()
+    faces: FacesConfig = FacesConfig()
+    crop: CropConfig = CropConfig()
+    network: NetworkConfig = NetworkConfig()
+    engine: EngineConfig = EngineConfig()
+    refine: RefineConfig = RefineConfig()
+    execution: ExecutionConfig = ExecutionConfig()
+
+
+def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
+    """Read a configuration file, the files it extends, and overrides on top.
+
+    Parameters
+    ----------
+    path
+        YAML file. ``extends: other.yaml`` names a file relative to this one; its values come first.
+    overrides
+        Texts ``section.key=value``; the value is read as YAML.
+
+    Returns
+    -------
+    Config
+
+    Raises
+    ------
+    ConfigError
+        With every problem of every file: file, key path, what to write instead.
+    """
+    problems: list[Problem] = []
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for source, layer in _layers(Path(path), problems):
+        _merge(values, layer, source, origins)
+    for override in overrides:
+        layer = _override(override, problems)
+        _merge(values, layer, f"--set {override}", origins)
+    _check_keys(Config, values, (), origins, str(path), problems)
+    known = {problem.key for problem in problems}
+    try:
+        config = Config.model_validate(values)
+    except ValidationError as error:
+        problems += [p for p in _validation_problems(error, origins, str(path)) if p.key not in known]
+        raise ConfigError(problems) from error
+    if problems:
+        raise ConfigError(problems)
+    return config
+
+
+def _layers(path: Path, problems: list[Problem]) -> list[tuple[str, dict[str, Any]]]:
+    """The file and all it extends, the furthest ancestor first."""
+    layers: list[tuple[str, dict[str, Any]]] = []
+    seen: list[Path] = []
+    current: Path | None = path
+    while current is not None:
+        if current.resolve() in seen:
+            problems.append(Problem(str(current), "extends", "extends itself, directly or through others"))
+            break
+        seen.append(current.resolve())
+        values = _read_yaml(current, problems)
+        parent = values.pop("extends", None)
+        layers.insert(0, (str(current), values))
+        if parent is not None and not isinstance(parent, str):
+            problems.append(
+                Problem(str(current), "extends", f"expected the name of a YAML file, got {parent!r}")
+            )
+            parent = None
+        current = current.parent / parent if parent else None
+    return layers
+
+
+def _read_yaml(path: Path, problems: list[Problem]) -> dict[str, Any]:
+    try:
+        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        problems.append(
+            Problem(str(path), "", "no such file; the ones that come with the program are in configs/")
+        )
+    except OSError as error:
+        problems.append(Problem(str(path), "", f"cannot be read: {error.strerror}"))
+    except UnicodeDecodeError as error:
+        problems.append(Problem(str(path), "", f"is not UTF-8 text (byte {error.start}); save it as UTF-8"))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        problems.append(
+            Problem(str(path), "", f"{where}{getattr(error, 'problem', None) or 'not valid YAML'}")
+        )
+    except (RecursionError, ValueError, TypeError) as error:
+        problems.append(Problem(str(path), "", f"not valid YAML: {error}"))
+    else:
+        if isinstance(loaded, dict):
+            return loaded
+        if loaded is not None:
+            kind = type(loaded).__name__
+            problems.append(Problem(str(path), "", f"expected sections such as 'input:', got a {kind}"))
+    return {}
+
+
+def _override(text: str, problems: list[Problem]) -> dict[str, Any]:
+    key, separator, value = text.partition("=")
+    if not separator or not all(key.split(".")):
+        message = "expected section.key=value, such as engine.threads=2"
+        problems.append(Problem(f"--set {text}", "", message))
+        return {}
+    try:
+        loaded = yaml.safe_load(value)
+    except yaml.YAMLError:
+        problems.append(Problem(f"--set {text}", key, f"{value!r} is not a YAML value; quote it"))
+        return {}
+    for part in reversed(key.split(".")):
+        loaded = {part: loaded}
+    return dict(loaded)
+
+
+def _merge(
+    base: dict[str, Any], layer: Mapping[Any, Any], source: str, origins: dict[str, str], prefix: str = ""
+) -> None:
+    for key, value in layer.items():
+        dotted = f"{prefix}{key}"
+        origins[dotted] = source
+        if isinstance(value, Mapping) and isinstance(base.get(key), dict):
+            _merge(base[key], value, source, origins, f"{dotted}.")
+        elif isinstance(value, Mapping):
+            base[key] = {}
+            _merge(base[key], value, source, origins, f"{dotted}.")
+        else:
+            base[key] = value
+
+
+def _section_of(annotation: Any) -> type[BaseModel] | None:
+    candidates = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+    for candidate in candidates:
+        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+            return candidate
+    return None
+
+
+def _check_keys(
+    model: type[BaseModel],
+    values: dict[str, Any],
+    prefix: tuple[str, ...],
+    origins: Mapping[str, str],
+    path: str,
+    problems: list[Problem],
+) -> None:
+    """Report unknown keys with the nearest known one, and drop them so that the rest is still checked."""
+    for key in list(values):
+        dotted = ".".join((*prefix, str(key)))
+        if key not in model.model_fields:
+            near = difflib.get_close_matches(str(key), model.model_fields, n=1, cutoff=0.5)
+            known = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(model.model_fields)}"
+            problems.append(Problem(origins.get(dotted, path), dotted, f"unknown key; {known}"))
+            del values[key]
+            continue
+        section = _section_of(model.model_fields[key].annotation)
+        if section is None:
+            continue
+        if values[key] is None:
+            del values[key]
+        elif isinstance(values[key], dict):
+            _check_keys(section, values[key], (*prefix, str(key)), origins, path, problems)
+        else:
+            message = f"expected keys below it ({', '.join(section.model_fields)}), got {values[key]!r}"
+            problems.append(Problem(origins.get(dotted, path), dotted, message))
+            del values[key]
+
+
+def _validation_problems(error: ValidationError, origins: Mapping[str, str], path: str) -> list[Problem]:
+    """One problem a key: pydantic reports every branch of a union by itself."""
+    messages: dict[str, list[str]] = {}
+    given: dict[str, Any] = {}
+    for item in error.errors():
+        names = _key_path(item["loc"])
+        dotted = ".".join(names)
+        message = item["msg"].removeprefix("Input should be ").removeprefix("a valid ")
+        if message not in messages.setdefault(dotted, []):
+            messages[dotted].append(message)
+        given[dotted] = item["input"]
+    return [
+        Problem(
+            _origin(dotted, origins, path), dotted, f"expected {' or '.join(texts)}, got {given[dotted]!r}"
+        )
+        for dotted, texts in messages.items()
+    ]
+
+
+def _key_path(loc: tuple[int | str, ...]) -> list[str]:
+    """The part of a pydantic location that is made of our keys and of list positions."""
+    names: list[str] = []
+    model: type[BaseModel] | None = Config
+    for part in loc:
+        if model is not None and isinstance(part, str) and part in model.model_fields:
+            names.append(part)
+            model = _section_of(model.model_fields[part].annotation)
+        elif isinstance(part, int):
+            names.append(str(part))
+    return names
+
+
+def _origin(dotted: str, origins: Mapping[str, str], path: str) -> str:
+    while dotted and dotted not in origins:
+        dotted = dotted.rpartition(".")[0]
+    return origins.get(dotted, path)
