@@ -66,7 +66,7 @@ class FacesConfig(_Section):
 
 
 class CropConfig(_Section):
-    """The find_face_landmarks crop. ``max_side_px`` shrinks larger crops before the network (upstream: 350)."""
+    """The find_face_landmarks crop. ``max_side_px`` shrinks larger crops (upstream: 350)."""
 
     convention: Literal["cpp", "matlab"] = "cpp"
     square: bool = True
@@ -201,7 +201,7 @@ def _read_yaml(path: Path, problems: list[Problem]) -> dict[str, Any]:
         loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         problems.append(
-            Problem(str(path), "", "no such file; the ones that come with the program are in configs/")
+            Problem(str(path), "", "no such file; the shipped ones are in configs/")
         )
     except OSError as error:
         problems.append(Problem(str(path), "", f"cannot be read: {error.strerror}"))
