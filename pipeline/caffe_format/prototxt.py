@@ -1,0 +1,360 @@
+r"""Reader of protobuf's text format, as Caffe networks use it (``*.prototxt``).
+
+The syntax is that of protobuf's ``TextFormat`` parser (protobuf.dev/reference/protobuf/textformat-spec):
+comments with ``#``, ``key: value`` and ``key { ... }`` or ``key: { ... }`` or ``key < ... >``, an optional
+``,`` or ``;`` after each field, lists ``key: [1, 2]``, adjacent strings joined, C escapes in strings,
+decimal, hexadecimal and octal integers, floats with an optional ``f``. Nothing is known here about which
+fields a network may hold: every field is kept, and those who read a `Message` pick what they know.
+
+    >>> message = parse_prototxt('layer { name: "conv" "1"  type: \'ReLU\' } # done')
+    >>> message.message("layer").string("name")
+    'conv1'
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import TypeVar
+
+from pipeline.errors import ModelFormatError, ModelMissingError
+
+_MAX_DEPTH = 64
+"""Deepest nesting of messages; Caffe's own need five."""
+
+_TOKEN = re.compile(
+    r"""
+    (?P<space>[ \t\r\n\f\v\ufeff]+|\#[^\n]*)
+  | (?P<string>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*') | (?P<number>-?[
+  \t]*(?:0[xX][0-9a-fA-F]+|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[fF]?)(?![A-Za-z0-9_.])
+             |-[ \t]*(?:[iI][nN][fF](?:[iI][nN][iI][tT][yY])?|[nN][aA][nN])(?![A-Za-z0-9_.]))
+  | (?P<word>[A-Za-z_][A-Za-z0-9_]*)
+  | (?P<extension>\[[A-Za-z_][A-Za-z0-9_./-]*\])
+  | (?P<mark>[{}<>:,;\[\]])
+    """,
+    re.VERBOSE,
+)
+
+_ESCAPE = re.compile(
+    r"\\(?:([0-7]{1,3})|[xX]([0-9a-fA-F]{1,2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(.))", re.DOTALL
+)
+_SIMPLE_ESCAPES = {
+    "n": 10,
+    "r": 13,
+    "t": 9,
+    "a": 7,
+    "b": 8,
+    "f": 12,
+    "v": 11,
+    "\\": 92,
+    "'": 39,
+    '"': 34,
+    "?": 63,
+}
+_TRUE, _FALSE = {"true", "True", "t", "1"}, {"false", "False", "f", "0"}
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """One value that is not a message.
+
+    Attributes
+    ----------
+    kind
+        ``"string"``, ``"number"`` or ``"word"`` (enum names, ``true``, ``inf``).
+    text
+        The value; strings unescaped and joined, the others as written.
+    line
+        Line of the file, from 1.
+    """
+
+    kind: str
+    text: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message: its fields in file order, unknown ones too.
+
+    Attributes
+    ----------
+    path
+        File that it was read from, for error messages.
+    line
+        Line where it starts.
+    fields
+        ``(name, value)`` pairs; repeated fields appear once per value.
+    """
+
+    path: str
+    line: int
+    fields: tuple[tuple[str, Scalar | Message], ...]
+
+    def has(self, name: str) -> bool:
+        """Whether the field is there at least once."""
+        return any(key == name for key, _ in self.fields)
+
+    def messages(self, name: str) -> tuple[Message, ...]:
+        """All values of a repeated message field."""
+        found = []
+        for value in self._all(name):
+            if not isinstance(value, Message):
+                raise self.error(value.line, f"field {name!r} must be a block {{ ... }}, not {value.text!r}")
+            found.append(value)
+        return tuple(found)
+
+    def message(self, name: str) -> Message | None:
+        """Value of a message field, None where absent; repeated blocks are merged, as protobuf does."""
+        blocks = self.messages(name)
+        if not blocks:
+            return None
+        return Message(self.path, blocks[0].line, tuple(field for block in blocks for field in block.fields))
+
+    def strings(self, name: str) -> tuple[str, ...]:
+        """All values of a repeated string field."""
+        return self._scalars(
+            name, "a string in quotes", lambda value: value.text if value.kind == "string" else None
+        )
+
+    def words(self, name: str) -> tuple[str, ...]:
+        """All values of a repeated enum field, as names or as digits."""
+        return self._scalars(
+            name, "a name without quotes", lambda value: None if value.kind == "string" else value.text
+        )
+
+    def integers(self, name: str) -> tuple[int, ...]:
+        """All values of a repeated integer field."""
+        return self._scalars(name, "a whole number", _to_integer)
+
+    def floats(self, name: str) -> tuple[float, ...]:
+        """All values of a repeated float field."""
+        return self._scalars(name, "a number", _to_float)
+
+    def booleans(self, name: str) -> tuple[bool, ...]:
+        """All values of a repeated bool field."""
+        return self._scalars(name, "true or false", _to_boolean)
+
+    def string(self, name: str, default: str = "") -> str:
+        """Value of a string field."""
+        return self.strings(name)[-1] if self.has(name) else default
+
+    def error(
+        self, line: int, problem: str, hint: str = "Correct the file at that line."
+    ) -> ModelFormatError:
+        """Error about a line of this file."""
+        return ModelFormatError(self.path, f"line {line}: {problem}", hint)
+
+    def _all(self, name: str) -> Iterator[Scalar | Message]:
+        return (value for key, value in self.fields if key == name)
+
+    def _scalars(self, name: str, expected: str, convert: Callable[[Scalar], _T | None]) -> tuple[_T, ...]:
+        found = []
+        for value in self._all(name):
+            if isinstance(value, Message):
+                raise self.error(value.line, f"field {name!r} must be {expected}, not a block {{ ... }}")
+            converted = convert(value)
+            if converted is None:
+                raise self.error(value.line, f"field {name!r} must be {expected}, not {value.text!r}")
+            found.append(converted)
+        return tuple(found)
+
+
+def read_prototxt(path: str | PathLike[str]) -> Message:
+    """Read a prototxt file.
+
+    Raises
+    ------
+    ModelMissingError
+        The file is not there.
+    ModelFormatError
+        It cannot be read, is not text, or breaks the syntax; the message names the line.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except FileNotFoundError as error:
+        raise ModelMissingError(
+            path, "the network description is not there", "Check the path of the prototxt."
+        ) from error
+    except OSError as error:
+        raise ModelFormatError(
+            path, f"cannot be read ({error.strerror})", "Check the path and its rights."
+        ) from error
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ModelFormatError(
+            path, f"is not text (byte {error.start})", "Give the deploy prototxt here, not the weights."
+        ) from error
+    return parse_prototxt(text, path=str(path))
+
+
+def parse_prototxt(text: str, *, path: str = "<prototxt>") -> Message:
+    """Parse protobuf text format.
+
+    Parameters
+    ----------
+    text
+        The whole text.
+    path
+        Name of its file for error messages.
+
+    Raises
+    ------
+    ModelFormatError
+        The text breaks the syntax; the message names the line.
+    """
+    return _Parser(text, path).parse()
+
+
+class _Parser:
+    def __init__(self, text: str, path: str) -> None:
+        self.path = path
+        self.tokens = list(self._tokenise(text))
+        self.position = 0
+
+    def parse(self) -> Message:
+        return self._fields(end="", line=1, depth=0)
+
+    def _tokenise(self, text: str) -> Iterator[tuple[str, str, int]]:
+        position, line = 0, 1
+        while position < len(text):
+            match = _TOKEN.match(text, position)
+            if match is None:
+                snippet = text[position : position + 20].splitlines()[0]
+                raise self._error(line, f"cannot understand {snippet!r}")
+            kind = match.lastgroup or ""
+            token = match.group()
+            if kind != "space":
+                yield kind, token, line
+            line += token.count("\n")
+            position = match.end()
+        yield "end", "", line
+
+    def _error(self, line: int, problem: str) -> ModelFormatError:
+        hint = "Correct the file at that line, or check that it is a Caffe deploy prototxt."
+        return ModelFormatError(self.path, f"line {line}: {problem}", hint)
+
+    def _next(self) -> tuple[str, str, int]:
+        token = self.tokens[self.position]
+        self.position = min(self.position + 1, len(self.tokens) - 1)
+        return token
+
+    def _peek(self) -> str:
+        kind, text, _ = self.tokens[self.position]
+        return kind if kind != "mark" else text
+
+    def _fields(self, end: str, line: int, depth: int) -> Message:
+        if depth > _MAX_DEPTH:
+            raise self._error(line, f"blocks nested deeper than {_MAX_DEPTH}")
+        fields: list[tuple[str, Scalar | Message]] = []
+        while True:
+            kind, name, at = self._next()
+            if kind == ("mark" if end else "end") and name == end:
+                return Message(self.path, line, tuple(fields))
+            if kind == "end":
+                raise self._error(
+                    at, f"the file ends inside the block opened in line {line}, {end!r} is missing"
+                )
+            if kind not in {"word", "extension"}:
+                raise self._error(at, f"a field name was expected, not {name!r}")
+            fields.extend((name, value) for value in self._values(name, at, depth))
+            if self._peek() in {",", ";"}:
+                self._next()
+
+    def _values(self, name: str, line: int, depth: int) -> list[Scalar | Message]:
+        has_colon = self._peek() == ":"
+        if has_colon:
+            self._next()
+        if self._peek() in {"{", "<"}:
+            return [self._block(depth)]
+        if not has_colon:
+            raise self._error(
+                line, f"after {name!r} a ':' or a block was expected, not {self.tokens[self.position][1]!r}"
+            )
+        if self._peek() != "[":
+            return [self._scalar()]
+        self._next()
+        values: list[Scalar | Message] = []
+        while self._peek() != "]":
+            values.append(self._block(depth) if self._peek() in {"{", "<"} else self._scalar())
+            if self._peek() == ",":
+                self._next()
+            elif self._peek() != "]":
+                _, text, at = self.tokens[self.position]
+                raise self._error(at, f"in the list of {name!r} a ',' or ']' was expected, not {text!r}")
+        self._next()
+        return values
+
+    def _block(self, depth: int) -> Message:
+        _, mark, line = self._next()
+        return self._fields("}" if mark == "{" else ">", line, depth + 1)
+
+    def _scalar(self) -> Scalar:
+        kind, text, line = self._next()
+        if kind == "string":
+            parts = [text]
+            while self._peek() == "string":
+                parts.append(self._next()[1])
+            raw = b"".join(self._unescape(part[1:-1], line) for part in parts)
+            return Scalar("string", raw.decode("utf-8", errors="replace"), line)
+        if kind in {"number", "word"}:
+            return Scalar(kind, text.replace(" ", "").replace("\t", ""), line)
+        raise self._error(line, f"a value was expected, not {text or 'the end of the file'!r}")
+
+    def _unescape(self, text: str, line: int) -> bytes:
+        parts, position = [], 0
+        for match in _ESCAPE.finditer(text):
+            parts.append(text[position : match.start()].encode())
+            position = match.end()
+            octal, hexadecimal, short, long, simple = match.groups()
+            if octal or hexadecimal:
+                parts.append(bytes([(int(octal, 8) if octal else int(hexadecimal, 16)) & 0xFF]))
+            elif short or long:
+                code = int(short or long, 16)
+                if code > 0x10FFFF or 0xD800 <= code < 0xE000:
+                    raise self._error(line, f"{match.group()} is not a character")
+                parts.append(chr(code).encode())
+            elif simple in _SIMPLE_ESCAPES:
+                parts.append(bytes([_SIMPLE_ESCAPES[simple]]))
+            else:
+                raise self._error(line, f"unknown escape {match.group()!r} in a string")
+        parts.append(text[position:].encode())
+        return b"".join(parts)
+
+
+def _to_integer(value: Scalar) -> int | None:
+    if value.kind != "number":
+        return None
+    digits = value.text.lstrip("-").lower()
+    try:
+        base = 16 if digits.startswith("0x") else 8 if len(digits) > 1 and digits.startswith("0") else 10
+        number = int(digits, base)
+    except ValueError:
+        return None
+    return -number if value.text.startswith("-") else number
+
+
+def _to_float(value: Scalar) -> float | None:
+    if value.kind == "string":
+        return None
+    if value.kind == "number" and (integer := _to_integer(value)) is not None:
+        return float(integer) if abs(integer) < 2**64 else None
+    text = value.text.lower()
+    if value.kind == "word" and text not in {"inf", "infinity", "nan"}:
+        return None
+    try:
+        return float(text if text.endswith(("inf", "infinity")) else text.rstrip("f"))
+    except ValueError:
+        return None
+
+
+def _to_boolean(value: Scalar) -> bool | None:
+    if value.kind != "string" and value.text in _TRUE | _FALSE:
+        return value.text in _TRUE
+    return None
