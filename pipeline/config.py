@@ -15,6 +15,7 @@ from pipeline.errors import ConfigError, Problem
 
 Positive = Annotated[int, Field(gt=0, strict=True)]
 Auto = Literal["auto"]
+_MAX_DEPTH = 8
 
 
 class _Section(BaseModel):
@@ -70,7 +71,7 @@ class CropConfig(_Section):
 
     convention: Literal["cpp", "matlab"] = "cpp"
     square: bool = True
-    max_side_px: Positive | None = None
+    max_side_px: Positive | None = 350
 
 
 class NetworkConfig(_Section):
@@ -200,9 +201,7 @@ def _read_yaml(path: Path, problems: list[Problem]) -> dict[str, Any]:
     try:
         loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        problems.append(
-            Problem(str(path), "", "no such file; the shipped ones are in configs/")
-        )
+        problems.append(Problem(str(path), "", "no such file; the shipped ones are in configs/"))
     except OSError as error:
         problems.append(Problem(str(path), "", f"cannot be read: {error.strerror}"))
     except UnicodeDecodeError as error:
@@ -243,13 +242,16 @@ def _override(text: str, problems: list[Problem]) -> dict[str, Any]:
 def _merge(
     base: dict[str, Any], layer: Mapping[Any, Any], source: str, origins: dict[str, str], prefix: str = ""
 ) -> None:
+    if (
+        prefix.count(".") > _MAX_DEPTH
+    ):  # a YAML anchor inside itself; its outermost key is reported as unknown
+        return
     for key, value in layer.items():
         dotted = f"{prefix}{key}"
         origins[dotted] = source
-        if isinstance(value, Mapping) and isinstance(base.get(key), dict):
-            _merge(base[key], value, source, origins, f"{dotted}.")
-        elif isinstance(value, Mapping):
-            base[key] = {}
+        if isinstance(value, Mapping):
+            if not isinstance(base.get(key), dict):
+                base[key] = {}
             _merge(base[key], value, source, origins, f"{dotted}.")
         else:
             base[key] = value
@@ -300,7 +302,9 @@ def _validation_problems(error: ValidationError, origins: Mapping[str, str], pat
     for item in error.errors():
         names = _key_path(item["loc"])
         dotted = ".".join(names)
-        message = item["msg"].removeprefix("Input should be ").removeprefix("a valid ")
+        message = (
+            item["msg"].removeprefix("Input should be ").removeprefix("a valid ").replace("tuple", "list")
+        )
         if message not in messages.setdefault(dotted, []):
             messages[dotted].append(message)
         given[dotted] = item["input"]

@@ -1,0 +1,217 @@
+"""Crops in, scores and masks out: preprocessing, the engine, the decision. One code for every engine.
+
+The formulas are those of upstream's ``face_seg.cpp`` (Nirkin et al., "On Face Segmentation, Face Swapping,
+and Face Perception", FG 2018): BGR minus the mean, stretched with cubic interpolation, and a pixel is face
+where the score of channel 0 is below the score of the face channel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.crop import FaceCrop
+from pipeline.engines.base import Engine
+from pipeline.errors import ModelFormatError, SegmentationError
+
+MEAN_BGR = np.array([104.00698793, 116.66876762, 122.67891434], np.float32)
+"""Mean of the training pictures, BGR, 0-255 (face_seg.h)."""
+
+FACE_CHANNEL = {2: 1, 21: 15}
+"""Number of classes -> channel of the face: face_seg.cpp; 15 is "person" of PASCAL VOC's 21 classes."""
+
+Pixels = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+_Scalar = TypeVar("_Scalar", bound=np.generic)
+
+
+class FaceNetwork:
+    """A face segmentation network with everything around its engine.
+
+    Parameters
+    ----------
+    engine
+        A loaded engine.
+    input_size_wh
+        Width and height of the network's input as its prototxt gives them, pixels.
+    scale
+        True: stretch every crop to that size. False: only shrink crops that are wider, keep their shape.
+    max_side_px
+        Crops with a longer side are first shrunk to this, by area; None for no limit.
+    mirror
+        Average the scores with those of the mirrored crop.
+    batch_size
+        Crops that go through the engine at once, at most.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        input_size_wh: tuple[int, int],
+        *,
+        scale: bool = True,
+        max_side_px: int | None = None,
+        mirror: bool = False,
+        batch_size: int = 8,
+    ) -> None:
+        self.engine = engine
+        self.input_size_wh = input_size_wh
+        self.scale = scale
+        self.max_side_px = max_side_px
+        self.mirror = mirror
+        self.batch_size = batch_size
+
+    def margins(self, crops: Sequence[FaceCrop]) -> list[Floats]:
+        """Face score minus background score of every crop, on the network's grid.
+
+        Parameters
+        ----------
+        crops
+            Crops of any sizes.
+
+        Returns
+        -------
+        margins
+            One (network height, network width) float32 array a crop; above zero is face.
+
+        Raises
+        ------
+        EngineError
+            The engine failed.
+        SegmentationError
+            The engine gave an array of another shape than the batch asks for, or one that is not finite.
+        ModelFormatError
+            The network has a number of classes with no known face channel.
+        """
+        inputs = [self._preprocess(crop.pixels) for crop in crops]
+        results: list[Floats | None] = [None] * len(inputs)
+        by_shape: dict[tuple[int, ...], list[int]] = {}
+        for index, array in enumerate(inputs):
+            by_shape.setdefault(array.shape, []).append(index)
+        for indices in by_shape.values():
+            for start in range(0, len(indices), self.batch_size):
+                chosen = indices[start : start + self.batch_size]
+                batch = np.stack([inputs[index] for index in chosen])
+                for index, margin in zip(chosen, self._predict(batch), strict=True):
+                    results[index] = margin
+        return [margin for margin in results if margin is not None]
+
+    def limited_size_wh(self, size_wh: tuple[int, int]) -> tuple[int, int]:
+        """Width and height of a crop after ``max_side_px``."""
+        longest = max(size_wh)
+        if self.max_side_px is None or longest <= self.max_side_px:
+            return size_wh
+        ratio = self.max_side_px / longest
+        return max(round(size_wh[0] * ratio), 1), max(round(size_wh[1] * ratio), 1)
+
+    def _preprocess(self, pixels: Pixels) -> Floats:
+        """(h, w, 3) uint8 RGB to (3, H, W) float32 BGR minus mean."""
+        size_wh = (pixels.shape[1], pixels.shape[0])
+        limited_wh = self.limited_size_wh(size_wh)
+        image = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+        if limited_wh != size_wh:
+            image = cv2.resize(image, limited_wh, interpolation=cv2.INTER_AREA)
+        if self.scale:
+            if limited_wh != self.input_size_wh:
+                image = cv2.resize(image, self.input_size_wh, interpolation=cv2.INTER_CUBIC)
+        elif limited_wh[0] > self.input_size_wh[0]:
+            ratio = self.input_size_wh[0] / limited_wh[0]
+            image = cv2.resize(image, None, fx=ratio, fy=ratio, interpolation=cv2.INTER_CUBIC)
+        centred = image.astype(np.float32) - MEAN_BGR
+        return np.ascontiguousarray(centred.transpose(2, 0, 1))
+
+    def _predict(self, batch: Floats) -> Floats:
+        """(n, 3, H, W) to margins (n, H, W)."""
+        margin = self._margin_of_scores(batch)
+        if self.mirror:
+            mirrored = np.ascontiguousarray(batch[:, :, :, ::-1])
+            margin = (margin + self._margin_of_scores(mirrored)[:, :, ::-1]) * np.float32(0.5)
+        return margin
+
+    def _margin_of_scores(self, batch: Floats) -> Floats:
+        scores = self.engine.predict(batch)
+        count, _, height, width = batch.shape
+        if scores.ndim != 4 or scores.shape[0] != count or scores.shape[2:] != (height, width):
+            raise SegmentationError(
+                f"the engine gave scores of shape {scores.shape} for a batch of shape {batch.shape}; "
+                f"expected ({count}, classes, {height}, {width})"
+            )
+        channel = FACE_CHANNEL.get(scores.shape[1])
+        if channel is None:
+            raise ModelFormatError(
+                "network.model",
+                f"the network has {scores.shape[1]} classes",
+                "Known are 2 (face is 1) and 21 (face is 15); use such a network.",
+            )
+        margin = np.asarray(scores[:, channel] - scores[:, 0], np.float32)
+        if not np.isfinite(margin).all():
+            raise SegmentationError(
+                "the engine gave scores that are not finite; check the weights, or use engine.precision: f32"
+            )
+        return margin
+
+
+def decide(
+    margin: Floats,
+    crop: FaceCrop,
+    *,
+    upsample: str = "scores",
+    limited_size_wh: tuple[int, int] | None = None,
+    refine: Callable[[Pixels], Pixels] = lambda mask: mask,
+) -> tuple[Pixels, Floats]:
+    """Turn margins on the network's grid into the mask of a crop.
+
+    Parameters
+    ----------
+    margin
+        (network height, network width) float32, face score minus background score.
+    crop
+        The crop it was computed from.
+    upsample
+        ``scores``: bring the margin to the crop's size, then decide, then refine: smooth edges. ``nearest``:
+        decide and refine on the network's grid, then bring the mask to the crop's size with nearest
+        neighbours, as face_seg.cpp does.
+    limited_size_wh
+        Size the crop was shrunk to before the network; ``nearest`` passes through it.
+    refine
+        Clean-up of a mask.
+
+    Returns
+    -------
+    mask
+        (crop height, crop width) uint8, 0 or 255.
+    crop_margin
+        (crop height, crop width) float32 margin.
+    """
+    size_wh = (crop.box.width, crop.box.height)
+    if upsample == "nearest":
+        mask = refine(_positive(margin))
+        crop_margin = margin
+        for target_wh in (limited_size_wh or size_wh, size_wh):
+            mask = _resize(mask, target_wh, cv2.INTER_NEAREST)
+            crop_margin = _resize(crop_margin, target_wh, cv2.INTER_NEAREST)
+        return mask, crop_margin
+    shrinks = margin.shape[0] > size_wh[1]
+    crop_margin = _resize(margin, size_wh, cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+    return refine(_positive(crop_margin)), crop_margin
+
+
+def probability(margin: Floats) -> Floats:
+    """Probability of face against background: the softmax of the two scores, from their difference."""
+    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(margin, -60.0, 60.0))), np.float32)
+
+
+def _positive(margin: Floats) -> Pixels:
+    return np.where(margin > 0, np.uint8(255), np.uint8(0))
+
+
+def _resize(array: NDArray[_Scalar], size_wh: tuple[int, int], interpolation: int) -> NDArray[_Scalar]:
+    if (array.shape[1], array.shape[0]) == size_wh:
+        return array
+    source: Any = array  # OpenCV's types know no generic dtype
+    resized = cv2.resize(source, size_wh, interpolation=interpolation)
+    return np.asarray(resized, array.dtype)

@@ -1,0 +1,75 @@
+"""Cleaning up the mask of one face, as upstream's ``postprocessSegmentation`` offers it."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+_ELLIPSE_5X5 = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
+
+
+def refine_mask(
+    mask: NDArray[np.uint8],
+    *,
+    largest_component: bool = False,
+    fill_holes: bool = False,
+    smooth: bool = False,
+) -> NDArray[np.uint8]:
+    """Clean up a mask.
+
+    The steps run in the order of face_seg.cpp: largest component, holes, smoothing, and after smoothing
+    the first two again, since it can cut pieces off and open holes.
+
+    Parameters
+    ----------
+    mask
+        (h, w) uint8, 0 or 255; it is not changed.
+    largest_component
+        Keep the largest 8-connected piece only; of equals the first in reading order.
+    fill_holes
+        Fill background that does not reach the border of the mask (4-connected).
+    smooth
+        Open, then close, once, with a 5x5 ellipse.
+
+    Returns
+    -------
+    refined
+        (h, w) uint8, 0 or 255.
+
+    Raises
+    ------
+    ValueError
+        ``mask`` is not two-dimensional uint8.
+    """
+    if mask.ndim != 2 or mask.dtype != np.uint8:
+        raise ValueError(f"mask: expected (h, w) uint8, got {mask.shape} {mask.dtype}")
+    refined = _solid(mask, largest_component, fill_holes)
+    if smooth:
+        opened = cv2.morphologyEx(refined, cv2.MORPH_OPEN, _ELLIPSE_5X5)
+        closed = cv2.morphologyEx(opened, cv2.MORPH_CLOSE, _ELLIPSE_5X5)
+        refined = _solid(closed.astype(np.uint8), largest_component, fill_holes)
+    return refined
+
+
+def _solid(mask: NDArray[np.uint8], largest_component: bool, fill_holes: bool) -> NDArray[np.uint8]:
+    if largest_component:
+        mask = _largest_component(mask)
+    if fill_holes:
+        mask = _fill_holes(mask)
+    return mask.copy()
+
+
+def _largest_component(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    if count <= 2:
+        return mask
+    largest = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
+    return np.where(labels == largest, np.uint8(255), np.uint8(0))
+
+
+def _fill_holes(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    background = cv2.copyMakeBorder(cv2.bitwise_not(mask), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=[255])
+    _, labels = cv2.connectedComponents(background, connectivity=4)
+    outside = labels[1:-1, 1:-1] == labels[0, 0]
+    return np.where(outside, np.uint8(0), np.uint8(255))

@@ -1,0 +1,123 @@
+"""The configuration: layers, overrides, and errors that name the key and the next step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from pipeline.config import Config, load_config
+from pipeline.errors import ConfigError
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+
+
+def write(folder: Path, text: str, name: str = "config.yaml") -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def problems_of(path: Path, *overrides: str) -> dict[str, str]:
+    with pytest.raises(ConfigError) as caught:
+        load_config(path, overrides)
+    return {problem.key: str(problem) for problem in caught.value.problems}
+
+
+def test_default_yaml_names_every_key_with_its_default() -> None:
+    written = yaml.safe_load((CONFIGS / "default.yaml").read_text(encoding="utf-8"))
+
+    def keys(tree: object, prefix: str = "") -> set[str]:
+        if not isinstance(tree, dict):
+            return {prefix}
+        return {key for name, value in tree.items() for key in keys(value, f"{prefix}.{name}")}
+
+    assert keys(written) == keys(Config().model_dump())
+    assert load_config(CONFIGS / "default.yaml") == Config()
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.name)
+def test_shipped_configs_are_valid(path: Path) -> None:
+    load_config(path)
+
+
+def test_extends_and_overrides_come_in_order(tmp_path: Path) -> None:
+    write(tmp_path, "engine: {threads: 1, name: openvino}\nfaces: {select: main}", "base.yaml")
+    path = write(tmp_path, "extends: base.yaml\nengine: {threads: 2}")
+    config = load_config(path, ["engine.device=gpu", "input.paths=[a, b]", "crop.max_side_px=null"])
+    assert (config.engine.threads, config.engine.name, config.engine.device) == (2, "openvino", "gpu")
+    assert config.faces.select == "main"
+    assert config.input.paths == ("a", "b")
+    assert config.crop.max_side_px is None
+
+
+def test_config_is_frozen() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Config().engine.threads = 3  # type: ignore[misc]
+
+
+def test_all_problems_at_once_with_file_key_and_nearest_name(tmp_path: Path) -> None:
+    write(tmp_path, "engine: {thread: 4}", "base.yaml")
+    path = write(
+        tmp_path, "extends: base.yaml\ndetector: {max_side_px: wide}\nfases: {select: all}\noutput: 3"
+    )
+    problems = problems_of(path, "faces.select=some", "nonsense")
+    assert "did you mean 'threads'?" in problems["engine.thread"]
+    assert problems["engine.thread"].startswith(str(tmp_path / "base.yaml"))
+    assert "did you mean 'faces'?" in problems["fases"]
+    assert "expected" in problems["detector.max_side_px"] and "'wide'" in problems["detector.max_side_px"]
+    assert "config.yaml" in problems["detector.max_side_px"]
+    assert "keys below it" in problems["output"]
+    assert problems["faces.select"].startswith("--set faces.select=some")
+    assert "section.key=value" in problems[""]
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "part"),
+    [
+        ("input: {paths: photos}", "input.paths", "list"),
+        ("input: {paths: [3]}", "input.paths.0", "string"),
+        ("engine: {threads: 0}", "engine.threads", "greater than 0"),
+        ("engine: {threads: 1.5}", "engine.threads", "integer"),
+        ("execution: {workers: many}", "execution.workers", "'auto'"),
+        ("output: {masks: 17}", "output.masks", "boolean"),
+        ("detector: {order: []}", "detector.order", "at least 1"),
+        ("detector: {rescue: off}", "detector.rescue", "'never'"),
+    ],
+)
+def test_wrong_values(tmp_path: Path, text: str, key: str, part: str) -> None:
+    problems = problems_of(write(tmp_path, text))
+    assert list(problems) == [key]
+    assert part in problems[key]
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("a: [", "line 1"),
+        ("just text", "expected sections"),
+        ("- 1", "expected sections"),
+        ("&a [*a]", "expected sections"),
+        ("a: &x {b: *x}", "unknown key"),
+        ("!!python/object:os.system {}", "could not determine a constructor"),
+    ],
+)
+def test_text_that_is_no_configuration(tmp_path: Path, text: str, part: str) -> None:
+    path = write(tmp_path, text)
+    assert any(part in problem for problem in problems_of(path).values())
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    assert "no such file" in problems_of(tmp_path / "missing.yaml")[""]
+    assert "cannot be read" in problems_of(tmp_path)[""]
+    latin = tmp_path / "latin.yaml"
+    latin.write_bytes(b"a: \xe9")
+    assert "UTF-8" in problems_of(latin)[""]
+
+
+def test_extends_in_a_circle(tmp_path: Path) -> None:
+    write(tmp_path, "extends: config.yaml", "other.yaml")
+    assert "extends itself" in problems_of(write(tmp_path, "extends: other.yaml"))["extends"]
+    assert "expected the name" in problems_of(write(tmp_path, "extends: [a]"))["extends"]

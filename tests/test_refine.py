@@ -1,0 +1,77 @@
+"""Clean-up of masks, against SciPy's."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+from scipy import ndimage
+
+from pipeline.refine import refine_mask
+
+masks = npst.arrays(
+    np.uint8, st.tuples(st.integers(1, 12), st.integers(1, 12)), elements=st.sampled_from([0, 255])
+)
+
+
+def drawing(*rows: str) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
+    return np.array([[255 if mark == "#" else 0 for mark in row] for row in rows], np.uint8)
+
+
+def test_everything_off_changes_nothing() -> None:
+    mask = drawing("#.#", "...", "###")
+    refined = refine_mask(mask)
+    assert refined.tolist() == mask.tolist()
+    assert refined is not mask
+
+
+def test_largest_component_joins_diagonals() -> None:
+    mask = drawing("##...#", "..#...", ".....#")
+    assert (
+        refine_mask(mask, largest_component=True).tolist() == drawing("##....", "..#...", "......").tolist()
+    )
+
+
+def test_holes_are_filled_but_bays_are_not() -> None:
+    mask = drawing("#####", "#.#..", "#####")
+    assert refine_mask(mask, fill_holes=True).tolist() == drawing("#####", "###..", "#####").tolist()
+
+
+def test_smoothing_removes_specks_and_closes_gaps() -> None:
+    mask = np.zeros((40, 40), np.uint8)
+    mask[8:32, 8:32] = 255
+    mask[2, 2] = 255
+    mask[20, 20] = 0
+    refined = refine_mask(mask, smooth=True)
+    assert refined[2, 2] == 0
+    assert refined[20, 20] == 255
+    assert refined[12:28, 12:28].all()
+
+
+@given(masks)
+def test_largest_component_is_the_one_of_scipy(
+    mask: np.ndarray[tuple[int, int], np.dtype[np.uint8]],
+) -> None:
+    refined = refine_mask(mask, largest_component=True)
+    labels, _ = ndimage.label(mask > 0, structure=np.ones((3, 3)))
+    sizes = np.bincount(labels.ravel())[1:]
+    assert int((refined > 0).sum()) == (int(sizes.max()) if sizes.size else 0)
+    assert not (refined > mask).any()
+
+
+@given(masks)
+def test_filled_holes_are_those_of_scipy(
+    mask: np.ndarray[tuple[int, int], np.dtype[np.uint8]],
+) -> None:
+    expected = ndimage.binary_fill_holes(mask > 0)
+    assert (refine_mask(mask, fill_holes=True) > 0).tolist() == expected.tolist()
+
+
+def test_arguments_are_kept_and_checked() -> None:
+    mask = drawing("#.#")
+    refine_mask(mask, largest_component=True, fill_holes=True, smooth=True)
+    assert mask.tolist() == [[255, 0, 255]]
+    with pytest.raises(ValueError, match="uint8"):
+        refine_mask(np.zeros((2, 2), bool))
