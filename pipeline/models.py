@@ -1,0 +1,327 @@
+"""Networks by name: which there are, where their files lie, whether they are the right ones.
+
+::
+
+    python -m pipeline.models list
+    python -m pipeline.models fetch fcn8s_500
+    python -m pipeline.models add my_network deploy.prototxt weights.caffemodel
+    python -m pipeline.models verify
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import hashlib
+import json
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pipeline.config import NetworkConfig
+from pipeline.errors import (
+    EXIT_INTERRUPTED,
+    EXIT_NOTHING_DONE,
+    EXIT_OK,
+    ModelError,
+    ModelFormatError,
+    ModelMissingError,
+    UncropError,
+)
+
+MODELS_DIRECTORY = Path(__file__).resolve().parent.parent / "data" / "models"
+NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+OWN_LICENCE = "your own files; their licence is not known to this program"
+_Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class ModelEntry(BaseModel):
+    """One network of models.yaml; that file explains the fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    title: str
+    prototxt: str
+    caffemodel: str | None
+    url: str | None
+    archive_bytes: int | None
+    archive_sha256: _Sha256 | None
+    prototxt_sha256: _Sha256 | None
+    caffemodel_sha256: _Sha256 | None
+    caffemodel_bytes: int | None
+    classes: int
+    face_channel: int
+    licence: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFiles:
+    """The files of one network, checked to be there and to be the right ones.
+
+    Attributes
+    ----------
+    name
+        Name in models.yaml, name given to ``add``, or the prototxt's stem.
+    prototxt, caffemodel
+        Deploy file and weights.
+    prototxt_sha256, caffemodel_sha256
+        SHA-256 of what is in them, 64 hexadecimal digits.
+    licence
+        What its owner allows.
+    face_channel
+        Channel of the score that is the face, 0-based; None: 15 of 21 channels, else 1 (face_seg.cpp).
+    """
+
+    name: str
+    prototxt: Path
+    caffemodel: Path
+    prototxt_sha256: str
+    caffemodel_sha256: str
+    licence: str
+    face_channel: int | None = None
+
+
+def known_models(directory: Path = MODELS_DIRECTORY) -> dict[str, ModelEntry]:
+    """The networks of models.yaml by name.
+
+    Raises
+    ------
+    ModelFormatError
+        models.yaml is damaged.
+    ModelMissingError
+        It is not there.
+    """
+    path = directory / "models.yaml"
+    try:
+        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return {name: ModelEntry.model_validate(entry) for name, entry in loaded["models"].items()}
+    except OSError as error:
+        raise ModelMissingError(
+            path, f"cannot be read ({error.strerror})", "It is part of the checkout."
+        ) from error
+    except (yaml.YAMLError, ValidationError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ModelFormatError(
+            path, f"is not a list of models ({error})", "Take the checkout's own."
+        ) from error
+
+
+def resolve_model(network: NetworkConfig, *, directory: Path = MODELS_DIRECTORY) -> ModelFiles:
+    """The files of the network that a configuration names, verified.
+
+    Parameters
+    ----------
+    network
+        ``model`` is a name of models.yaml, a name given to ``add``, or the path of a .prototxt; with a path the
+        weights are ``weights`` or lie beside it under the same stem. With a name, ``weights`` replaces the weights.
+    directory
+        Folder of models.yaml.
+
+    Raises
+    ------
+    ModelMissingError
+        A file is not there; says the command that fetches it.
+    ModelFormatError
+        A file is not the one whose SHA-256 is known.
+    """
+    if network.model.endswith(".prototxt"):
+        prototxt = Path(network.model)
+        caffemodel = Path(network.weights) if network.weights else prototxt.with_suffix(".caffemodel")
+        require_file(
+            prototxt,
+            "network.model is the path of a deploy prototxt or a name of `python -m pipeline.models list`.",
+        )
+        require_file(caffemodel, "Put the weights there, or name them in network.weights.")
+        return hashed_files(prototxt.stem, prototxt, caffemodel, OWN_LICENCE)
+    entry = known_models(directory).get(network.model)
+    if network.weights is not None:
+        caffemodel = require_file(Path(network.weights), "network.weights names it; correct the path.")
+        prototxt = _prototxt_for(network.model, entry, directory)
+        return hashed_files(
+            network.model, prototxt, caffemodel, OWN_LICENCE, entry.face_channel if entry else None
+        )
+    if entry is not None and entry.caffemodel is not None:
+        hint = "It is part of the checkout: restore it, for example with `git checkout -- data/models`."
+        files = hashed_files(
+            network.model,
+            require_file(directory / entry.prototxt, hint),
+            require_file(directory / entry.caffemodel, hint),
+            entry.licence,
+            entry.face_channel,
+        )
+        check_hash(files.prototxt, files.prototxt_sha256, entry.prototxt_sha256, hint)
+        check_hash(files.caffemodel, files.caffemodel_sha256, entry.caffemodel_sha256, hint)
+        return files
+    return recorded_model(network.model, entry, directory)
+
+
+def installed(directory: Path = MODELS_DIRECTORY) -> list[str]:
+    """Names of all networks whose files are, or should be, on this disk."""
+    embedded = [name for name, entry in known_models(directory).items() if entry.caffemodel is not None]
+    return embedded + sorted(path.parent.name for path in (directory / "downloads").glob("*/model.json"))
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file as 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def model_folder(name: str, directory: Path) -> Path:
+    """Folder of a network that was fetched or added."""
+    return directory / "downloads" / name
+
+
+def require_file(path: Path, hint: str) -> Path:
+    """The path itself if a file is there; else `ModelMissingError` ending with ``hint``."""
+    if not path.is_file():
+        raise ModelMissingError(path, "no such file", hint)
+    return path
+
+
+def hashed_files(
+    name: str, prototxt: Path, caffemodel: Path, licence: str, face_channel: int | None = None
+) -> ModelFiles:
+    """A network's files with the checksums that they have now."""
+    return ModelFiles(
+        name, prototxt, caffemodel, sha256_of(prototxt), sha256_of(caffemodel), licence, face_channel
+    )
+
+
+def check_hash(path: Path, found: str, expected: str | None, hint: str) -> None:
+    """Raise `ModelFormatError` unless the SHA-256 is the expected one, or none is known."""
+    if expected is not None and found != expected:
+        raise ModelFormatError(
+            path, f"is damaged or another file: SHA-256 {found}, expected {expected}", hint
+        )
+
+
+def unknown_model(name: str, directory: Path) -> ModelMissingError:
+    """The error that names the nearest known network."""
+    known = list(dict.fromkeys([*known_models(directory), *installed(directory)]))
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = (
+        f"Did you mean {near[0]!r}?"
+        if near
+        else f"Known: {', '.join(known)}; or give the path of a .prototxt."
+    )
+    return ModelMissingError(name, "no network of that name", hint)
+
+
+def read_record(name: str, directory: Path) -> dict[str, Any]:
+    """What was recorded when a network was fetched or added; empty if it never was."""
+    path = model_folder(name, directory) / "model.json"
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise ModelFormatError(
+            path, f"cannot be read ({error})", "Delete it and fetch or add again."
+        ) from error
+    return record if isinstance(record, dict) else {}
+
+
+def recorded_model(name: str, entry: ModelEntry | None, directory: Path) -> ModelFiles:
+    """A network that was fetched or added, against the checksums recorded then."""
+    folder = model_folder(name, directory)
+    record = read_record(name, directory) if NAME_PATTERN.fullmatch(name) else {}
+    fetchable = entry is not None and entry.url is not None
+    command = f"python -m pipeline.models {'fetch' if fetchable else 'add'} {name}"
+    hint = f"Run `{command}`." if fetchable else f"Run `{command} DEPLOY.prototxt WEIGHTS.caffemodel`."
+    if not record:
+        if entry is None:
+            raise unknown_model(name, directory)
+        raise ModelMissingError(folder, f"the weights of {name} are not there", hint)
+    prototxt, caffemodel = folder / f"{name}.prototxt", folder / f"{name}.caffemodel"
+    licence = entry.licence if entry else OWN_LICENCE
+    channel = entry.face_channel if entry else None
+    files = hashed_files(name, require_file(prototxt, hint), require_file(caffemodel, hint), licence, channel)
+    check_hash(prototxt, files.prototxt_sha256, record.get("prototxt_sha256"), hint)
+    check_hash(caffemodel, files.caffemodel_sha256, record.get("caffemodel_sha256"), hint)
+    return files
+
+
+def _prototxt_for(name: str, entry: ModelEntry | None, directory: Path) -> Path:
+    fetched = model_folder(name, directory) / f"{name}.prototxt"
+    if fetched.is_file():
+        return fetched
+    if entry is None:
+        raise unknown_model(name, directory)
+    return require_file(directory / entry.prototxt, "It is part of the checkout: restore it.")
+
+
+def main(arguments: Sequence[str] | None = None, *, directory: Path = MODELS_DIRECTORY) -> int:
+    """The command line; returns the exit code (0, or 2 when a model is missing or wrong)."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.models", description="Networks by name.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser("list", help="known networks and whether their files are here")
+    commands.add_parser("fetch", help="download a network").add_argument("name", metavar="NAME")
+    adding = commands.add_parser("add", help="take over files of your own under a name")
+    adding.add_argument("name", metavar="NAME")
+    adding.add_argument("prototxt", metavar="PROTOTXT", type=Path)
+    adding.add_argument("caffemodel", metavar="CAFFEMODEL", type=Path)
+    commands.add_parser("verify", help="check the SHA-256 of every file").add_argument(
+        "names", metavar="NAME", nargs="*"
+    )
+    options = parser.parse_args(arguments)
+    from pipeline.model_install import add, fetch  # noqa: PLC0415 - a run of photographs needs neither
+
+    try:
+        if options.command == "list":
+            _print_list(directory)
+        elif options.command == "fetch":
+            entry = known_models(directory).get(options.name)
+            if entry is not None:
+                print(f"{options.name}: {entry.title}\nLicence: {entry.licence}", flush=True)
+            _print_files(fetch(options.name, directory=directory))
+        elif options.command == "add":
+            _print_files(add(options.name, options.prototxt, options.caffemodel, directory=directory))
+        else:
+            return _verify(options.names or installed(directory), directory)
+    except UncropError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    except OSError as error:
+        print(f"{error.filename or directory}: {error.strerror or error}", file=sys.stderr)
+        return EXIT_NOTHING_DONE
+    except KeyboardInterrupt:
+        print("Stopped; what has arrived is kept, the same command goes on.", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    return EXIT_OK
+
+
+def _print_list(directory: Path) -> None:
+    entries = known_models(directory)
+    here = installed(directory)
+    for name in dict.fromkeys([*entries, *here]):
+        state = "here" if name in here else f"not here; python -m pipeline.models fetch {name}"
+        title = entries[name].title if name in entries else "added by hand"
+        licence = entries[name].licence if name in entries else OWN_LICENCE
+        print(f"{name}  ({state})\n    {title}\n    licence: {licence}")
+
+
+def _print_files(files: ModelFiles) -> None:
+    print(f"{files.prototxt}  {files.prototxt_sha256}\n{files.caffemodel}  {files.caffemodel_sha256}")
+
+
+def _verify(names: Sequence[str], directory: Path) -> int:
+    worst = EXIT_OK
+    for name in names:
+        try:
+            resolve_model(NetworkConfig(model=name), directory=directory)
+        except ModelError as error:
+            print(f"{name}: {error}")
+            worst = error.exit_code
+        else:
+            print(f"{name}: ok")
+    return worst
+
+
+if __name__ == "__main__":
+    sys.exit(main())
