@@ -1,0 +1,133 @@
+"""Figures of merit on small literal masks, and the command around them."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from pipeline.evaluate import evaluate_folders, main, summarise
+from pipeline.metrics import compare
+
+
+def mask(*rows: str) -> NDArray[np.bool_]:
+    return np.array([[mark == "#" for mark in row] for row in rows])
+
+
+def square(x: int, size: int = 20, side: int = 60) -> NDArray[np.bool_]:
+    picture = np.zeros((side, side), bool)
+    picture[10 : 10 + size, x : x + size] = True
+    return picture
+
+
+def save(path: Path, picture: NDArray[np.bool_]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), picture.astype(np.uint8) * 255)
+
+
+def test_iou_and_accuracy() -> None:
+    scores = compare(mask("##..", "...."), mask(".##.", "...."))
+    assert scores.iou == pytest.approx(1 / 3)
+    assert scores.pixel_accuracy == pytest.approx(6 / 8)
+
+
+def test_ignored_pixels_count_nowhere() -> None:
+    scores = compare(mask("##.."), mask(".##."), ignore=mask("#..."))
+    assert scores.iou == pytest.approx(1 / 2)
+    assert scores.pixel_accuracy == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize(("prediction", "expected"), [("....", 1.0), ("#...", 0.0)])
+def test_empty_truth(prediction: str, expected: float) -> None:
+    scores = compare(mask(prediction), mask("...."))
+    assert (scores.iou, scores.boundary_f, scores.faces) == (expected, expected, 0)
+
+
+def test_boundary_f_forgives_less_than_the_tolerance() -> None:
+    truth = np.zeros((400, 400), bool)
+    truth[100:300, 100:300] = True
+    near, far = np.roll(truth, 4, axis=1), np.roll(truth, 40, axis=1)
+    assert compare(truth, truth).boundary_f == 1.0
+    assert compare(near, truth).boundary_f == 1.0  # tolerance: 0.0075 x 566 = 4.2 pixels
+    assert 0.3 < compare(far, truth).boundary_f < 0.7
+
+
+def test_a_face_is_found_when_half_of_it_is_covered() -> None:
+    truth = square(5) | square(35)
+    prediction = square(5) | square(46)
+    scores = compare(prediction, truth)
+    assert (scores.faces, scores.faces_found) == (2, 1)
+    truth[0, 0] = True  # a speck is no face
+    assert compare(prediction, truth).faces == 2
+
+
+def test_shapes_must_agree() -> None:
+    with pytest.raises(ValueError, match="expected shape"):
+        compare(mask("#"), mask("##"))
+
+
+def test_folders_are_matched_by_name_whatever_the_suffix(tmp_path: Path) -> None:
+    save(tmp_path / "truth/a/one.png", square(5))
+    save(tmp_path / "truth/two.png", square(5))
+    save(tmp_path / "truth/three.png", square(5))
+    save(tmp_path / "out/a/one.jpg.png", square(5))
+    save(tmp_path / "out/elsewhere/two.jpeg.png", square(10))
+    results = evaluate_folders(tmp_path / "out", tmp_path / "truth")
+    assert {result.name: round(result.scores.iou, 2) for result in results} == {
+        "a/one": 1,
+        "two": 0.6,
+        "three": 0,
+    }
+    summary = summarise(results)
+    assert summary["photographs"] == 3
+    assert summary["without_prediction"] == 1
+    assert summary["iou_mean"] == pytest.approx(1.6 / 3)
+    assert summary["face_recall"] == pytest.approx(2 / 3)
+
+
+def test_command_writes_csv_and_sheet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in range(3):
+        save(tmp_path / f"truth/{number}.png", square(5))
+        save(tmp_path / f"out/masks/{number}.jpg.png", square(5 + 5 * number))
+        save(tmp_path / f"photos/{number}.jpg", square(5))
+    folders = ["--predictions", str(tmp_path / "out"), "--truth", str(tmp_path / "truth")]
+    files = ["--csv", str(tmp_path / "all.csv"), "--sheet", str(tmp_path / "worst.png")]
+    assert main([*folders, *files, "--photos", str(tmp_path / "photos"), "--worst", "2"]) == 0
+    assert "iou_median" in capsys.readouterr().out
+    with (tmp_path / "all.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert [round(float(line["iou"]), 2) for line in lines] == [1.0, 0.6, 0.33]
+    sheet = cv2.imread(str(tmp_path / "worst.png"))
+    assert sheet is not None
+    assert sheet.shape == (264, 480, 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (["--predictions", "nowhere", "--truth", "."], "--predictions nowhere: no such folder"),
+        (["--predictions", ".", "--truth", "."], "holds no pictures"),
+        (["--predictions", ".", "--truth", ".", "--config", "x.yaml"], "say which with --photos"),
+    ],
+)
+def test_wrong_use_is_explained(
+    arguments: list[str],
+    part: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    assert part in capsys.readouterr().err
+
+
+def test_sizes_must_agree(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save(tmp_path / "truth/a.png", square(5))
+    save(tmp_path / "out/a.png", square(5, side=61))
+    assert main(["--predictions", str(tmp_path / "out"), "--truth", str(tmp_path / "truth")]) == 2
+    assert "61 x 61 pixels" in capsys.readouterr().err
