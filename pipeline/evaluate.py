@@ -196,7 +196,7 @@ def _write_csv(path: Path, results: Iterable[PhotoScores]) -> None:
 
 
 def _write_sheet(path: Path, results: Sequence[PhotoScores], photos: Mapping[str, Path]) -> None:
-    """Tiles of the worst: truth only in blue, prediction only in red, both in white; on the photo if given."""
+    """Tiles of the worst: truth only in blue, prediction only in red, both in white."""
     tiles = [_tile(result, photos) for result in results]
     columns = min(len(tiles), 4)
     tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % columns)
