@@ -1,0 +1,295 @@
+"""Which photographs: files, folders, globs, list files and standard input, in a stable order."""
+
+from __future__ import annotations
+
+import glob
+import itertools
+import os
+import stat
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from pipeline.config import InputConfig
+from pipeline.errors import ConfigError, Problem
+from pipeline.images import SNIFF_BYTES, printable, sniff_format
+from pipeline.names import Namer, path_below
+
+IMAGE_SUFFIXES = frozenset(
+    (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".tif", ".tiff", ".bmp", ".dib", ".gif")
+    + (".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k", ".jpx", ".avif", ".heic", ".heif", ".jxl")
+    + (".dng", ".nef", ".cr2", ".cr3", ".arw", ".orf", ".rw2", ".raf")
+)
+"""Files of these names in a folder are listed whatever is in them: a damaged one is not overlooked."""
+
+_KEY = "input.paths"
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoPath:
+    """One photograph of a run.
+
+    Attributes
+    ----------
+    path
+        From the working directory if it lies below it, else absolute. Bytes that are no UTF-8 are
+        surrogate escapes, as Python's file functions take them.
+    root
+        The folder that its name starts from, given likewise.
+    name
+        Name of its outputs; see `pipeline.names`.
+    """
+
+    path: str
+    root: str
+    name: str
+
+
+def list_photos(
+    config: InputConfig,
+    *,
+    output_directory: str | os.PathLike[str],
+    case_sensitive: bool = True,
+    stdin: BinaryIO | None = None,
+) -> list[PhotoPath]:
+    """List the photographs that a configuration names; no pictures are held.
+
+    Inputs keep their order; within a folder files are sorted by the bytes of their path. A folder gives the
+    files that are images by their first bytes or by their name; a file that is named itself is always listed.
+    Links are followed, each folder is entered once, and a link to a file that is listed anyway gives nothing
+    new. The output directory is never read. Each path is listed once. Lines of a list file may be missing
+    files: they fail one by one in the run. A list that holds NUL bytes is split there, not at line ends.
+
+    Parameters
+    ----------
+    config
+        ``paths`` and ``recursive`` are used.
+    output_directory
+        Left out where it lies in an input folder.
+    case_sensitive
+        See `pipeline.names.Namer`.
+    stdin
+        Where ``-`` reads its list; standard input if None.
+
+    Returns
+    -------
+    list of PhotoPath
+
+    Raises
+    ------
+    ConfigError
+        With every path that is missing or unreadable, or when there is no photograph at all.
+    """
+    collector = _Collector(config.recursive, os.fspath(output_directory))
+    problems: list[Problem] = []
+    for index, text in enumerate(config.paths):
+        try:
+            _add_input(collector, text, stdin)
+        except OSError as error:
+            what = error.strerror or str(error)
+            problems.append(Problem("input", f"{_KEY}.{index}", f"{printable(text)}: {what}"))
+    if problems:
+        raise ConfigError(problems)
+    namer = Namer(collector.working_directory, case_sensitive=case_sensitive)
+    photos = [collector.photo(root, relative, namer) for root, relative in collector.found]
+    if not photos:
+        shown = ", ".join(printable(text) for text in config.paths) or "no input at all"
+        message = f"no photographs in {shown}; name a folder, a file, a glob, @list.txt or -"
+        raise ConfigError([Problem("input", _KEY, message)])
+    return photos
+
+
+def _add_input(collector: _Collector, text: str, stdin: BinaryIO | None) -> None:
+    if text == "-":
+        _add_list(collector, (stdin or sys.stdin.buffer).read())
+    elif text.startswith("@"):
+        _add_list(collector, Path(text[1:]).read_bytes())
+    elif os.path.lexists(text):
+        collector.add(text)
+    elif glob.has_magic(text):
+        matches = sorted(glob.glob(text, recursive=True), key=os.fsencode)  # noqa: PTH207 - may be absolute
+        if not matches:
+            raise FileNotFoundError(f"nothing matches this pattern in {printable(Path.cwd())}")
+        collector.add_matches(matches, _fixed_part(text))
+    else:
+        raise FileNotFoundError("no such file or folder; paths are relative to where the command is run")
+
+
+def _add_list(collector: _Collector, content: bytes) -> None:
+    separator = b"\0" if b"\0" in content else b"\n"
+    for line in content.removeprefix(b"\xef\xbb\xbf").split(separator):
+        path = line if separator == b"\0" else line.rstrip(b"\r")
+        if path.strip():
+            collector.add(os.fsdecode(path), must_exist=False)
+
+
+def _fixed_part(pattern: str) -> str:
+    """The folder above the first part with a wildcard."""
+    parts = Path(pattern).parts[:-1]
+    return str(Path(*itertools.takewhile(lambda part: not glob.has_magic(part), parts)))
+
+
+class _Collector:
+    """Gathers (root, path below it), each path once."""
+
+    def __init__(self, recursive: bool, output_directory: str) -> None:
+        self.working_directory = str(Path.cwd())
+        self.found: list[tuple[str, str]] = []
+        self._recursive = recursive
+        self._seen: set[str] = set()
+        self._output = _identity(output_directory)
+        self._entered: set[tuple[int, int]] = set()  # folders and files of the walk that is under way
+        self._files: set[tuple[int, int]] = set()
+
+    def photo(self, root: str, relative: str, namer: Namer) -> PhotoPath:
+        path = self._shown(str(Path(root, relative)) if relative else root)
+        return PhotoPath(path, self._shown(root), namer.name(root, relative))
+
+    def add(self, text: str, *, must_exist: bool = True) -> None:
+        """Add a path as the user gave it."""
+        before, mark, after = text.partition(f"{os.sep}.{os.sep}")
+        path = self._absolute(f"{before}{os.sep}{after}" if mark else text)
+        root = self._absolute(before or os.sep) if mark else None
+        if _is_directory(path, must_exist):
+            self._add_folder(path, root or path)
+        else:
+            self._add_file(path, root)
+
+    def add_matches(self, paths: Sequence[str], fixed_part: str) -> None:
+        """Add what a pattern found: folders with all in them, files if they are images."""
+        root = self._absolute(fixed_part)
+        for text in paths:
+            path = self._absolute(text)
+            if _is_directory(path, must_exist=False):
+                self._add_folder(path, path if path_below(path, root) is None else root)
+            elif _looks_like_image(path):
+                self._add_file(path, root)
+
+    def _add_file(self, path: str, root: str | None) -> None:
+        below = path_below(path, root) if root else None
+        if root is None or below is None:
+            root, _, below = path.rpartition(os.sep)
+            root = root or os.sep
+        if path not in self._seen:
+            self._seen.add(path)
+            self.found.append((root, below))
+
+    def _add_folder(self, folder: str, root: str) -> None:
+        if _identity(folder) == self._output:
+            raise OSError("is output.directory itself; write the output elsewhere")
+        next(Path(folder).iterdir(), None)  # one that cannot be read is a wrong input, not a failed photograph
+        found = sorted(self._walk(folder), key=os.fsencode)
+        inside = path_below(folder, root) or "."
+        for relative in found:
+            path = f"{folder.rstrip(os.sep)}{os.sep}{relative}"
+            if path not in self._seen:
+                self._seen.add(path)
+                self.found.append((root, relative if inside == "." else f"{inside}{os.sep}{relative}"))
+
+    def _walk(self, top: str) -> Iterator[str]:
+        """Paths below ``top``: what is there itself first, then what links lead to."""
+        prefix = top.rstrip(os.sep) + os.sep
+        self._entered.clear()
+        self._files.clear()
+        self._enter(top)
+        pending: list[str] = [""]
+        links: list[str] = []
+        while pending or links:
+            if pending:
+                folder = pending.pop()
+            else:
+                folder = links.pop(0)
+                if not self._follow(prefix + folder):
+                    continue
+                if not Path(prefix + folder).is_dir():
+                    yield folder
+                    continue
+            before = f"{folder}{os.sep}" if folder else ""
+            try:
+                with os.scandir(prefix + folder) as entries:
+                    children = sorted(entries, key=lambda entry: os.fsencode(entry.name))
+            except OSError:
+                yield folder  # it fails as a photograph would, so that it is not overlooked
+                continue
+            for entry in children:
+                path = before + entry.name
+                if entry.is_symlink():
+                    links.append(path)
+                elif entry.is_dir(follow_symlinks=False):
+                    if self._recursive and self._enter(prefix + path):
+                        pending.append(path)
+                elif _looks_like_image(prefix + path):
+                    self._files.add((entry.stat(follow_symlinks=False).st_dev, entry.inode()))
+                    yield path
+
+    def _follow(self, link: str) -> bool:
+        """Whether a link leads to a folder not entered yet, or to an image not listed yet."""
+        try:
+            status = Path(link).stat()
+        except OSError:
+            return _has_image_suffix(link)  # broken, or a loop of links: it fails with a message
+        if stat.S_ISDIR(status.st_mode):
+            return self._recursive and self._enter(link)
+        identity = (status.st_dev, status.st_ino)
+        if identity in self._files or not _looks_like_image(link):
+            return False
+        self._files.add(identity)
+        return True
+
+    def _enter(self, folder: str) -> bool:
+        """Note a folder as entered; False for the output directory and for a link's target seen before."""
+        identity = _identity(folder)
+        if identity is None or identity == self._output:
+            return identity is None
+        new = identity not in self._entered
+        self._entered.add(identity)
+        return new
+
+    def _absolute(self, text: str) -> str:
+        """Absolute path; links are resolved only where a ``..`` makes it necessary."""
+        path = Path(self.working_directory, text)
+        if ".." in path.parts:
+            path = path.resolve() if path.name == ".." else path.parent.resolve() / path.name
+        return str(path)
+
+    def _shown(self, path: str) -> str:
+        return path_below(path, self.working_directory) or path
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        status = Path(path).stat()
+    except (OSError, ValueError):
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _is_directory(path: str, must_exist: bool) -> bool:
+    try:
+        return stat.S_ISDIR(Path(path).stat().st_mode)
+    except (OSError, ValueError):
+        if must_exist:
+            raise
+        return False
+
+
+def _has_image_suffix(path: str) -> bool:
+    return path[path.rfind(".") :].lower() in IMAGE_SUFFIXES
+
+
+def _looks_like_image(path: str) -> bool:
+    """By name, or else by the first bytes; a file that cannot be read is an image only by name."""
+    if _has_image_suffix(path):
+        return True
+    try:
+        if not Path(path).is_file():
+            return False
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            return sniff_format(os.read(descriptor, SNIFF_BYTES)) is not None
+        finally:
+            os.close(descriptor)
+    except OSError:
+        return False

@@ -1,0 +1,269 @@
+"""What is written for a photograph: masks, instance maps, overlays, and pictures of the single faces."""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.config import OutputConfig
+from pipeline.errors import OutputError
+from pipeline.images import to_stored_orientation
+from pipeline.names import LEFTOVER_PREFIX
+from pipeline.results import FaceResult, PhotoResult
+
+OVERLAY_RGB = (255, 0, 0)
+OVERLAY_ALPHA = 0.5
+"""Red, half transparent: upstream's overlay (face_segmentation, `renderSegmentation`)."""
+
+OVERLAY_QUALITY = 92
+PNG_COMPRESSION = 3
+
+PHOTO_FOLDERS = ("masks", "instances", "overlays", "soft_masks")
+FACE_FOLDERS = ("crops", "crop_masks", "cutouts")
+
+_counter = itertools.count()
+
+
+def write_outputs(
+    result: PhotoResult,
+    pixels: NDArray[np.uint8],
+    orientation: int,
+    name: str,
+    config: OutputConfig,
+) -> tuple[dict[str, str], list[dict[str, str]]]:
+    """Write the files of one photograph, each whole or not at all.
+
+    Parameters
+    ----------
+    result
+        What was found; its maps have the size of ``pixels``. Without faces the mask is empty.
+    pixels
+        (H, W, 3) uint8 RGB, upright.
+    orientation
+        EXIF orientation 1-8 of the stored photograph; used for ``output.orientation: stored``.
+    name
+        Name of the photograph; see `pipeline.names`.
+    config
+        What to write and where.
+
+    Returns
+    -------
+    files
+        Kind (``masks``, ``overlays``, ...) to path below the output directory.
+    face_files
+        The same for every face of ``result.faces``.
+
+    Raises
+    ------
+    OutputError
+        A file cannot be written.
+    """
+    turn = orientation if config.orientation == "stored" else 1
+    root = Path(config.directory)
+    files: dict[str, str] = {}
+    for kind, suffix, picture in _photo_pictures(result, pixels, config):
+        files[kind] = f"{kind}/{name}{suffix}"
+        write_atomically(root / files[kind], _encode(suffix, to_stored_orientation(picture, turn)))
+    face_files: list[dict[str, str]] = []
+    for number, face in enumerate(result.faces, start=1):
+        face_files.append({})
+        for kind, picture in _face_pictures(face, config):
+            face_files[-1][kind] = f"{kind}/{name}_{number}.png"
+            encoded = _encode(".png", to_stored_orientation(picture, turn))
+            write_atomically(root / face_files[-1][kind], encoded)
+    _remove_further_faces(root, name, len(result.faces) + 1)
+    return files, face_files
+
+
+def write_atomically(path: Path, content: bytes, *, sync: bool = False) -> None:
+    """Write a file under a temporary name in its folder, then rename it.
+
+    Parameters
+    ----------
+    path
+        Where to; missing folders are made.
+    content
+        All of it.
+    sync
+        Wait until it is on the disk.
+
+    Raises
+    ------
+    OutputError
+        Something failed; neither the file nor its temporary is changed or left behind.
+    """
+    temporary = path.with_name(f"{LEFTOVER_PREFIX}{os.getpid()}-{next(_counter)}")
+    try:
+        try:
+            file = temporary.open("xb")
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = temporary.open("xb")
+        with file:
+            file.write(content)
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        _remove_quietly(temporary)
+        raise output_error(path, error) from error
+    except BaseException:
+        _remove_quietly(temporary)
+        raise
+
+
+def output_error(path: Path, error: OSError) -> OutputError:
+    """Say what is wrong with an output, and what to do."""
+    hint = {
+        errno.ENOSPC: "Free some space, or choose another output.directory; the run goes on where it stopped",
+        errno.EDQUOT: "Your quota is used up: free some space, or choose another output.directory",
+        errno.EROFS: "Choose an output.directory on a disk that can be written",
+        errno.EACCES: "Check the folder's permissions, or choose another output.directory",
+        errno.ENOENT: "The folder has gone during the run; bring it back and start again",
+        errno.ENOTDIR: "A file stands where a folder is needed; move it, or choose another output.directory",
+        errno.EISDIR: "A folder stands where a file is needed; move it, or choose another output.directory",
+    }.get(error.errno or 0, "Check the disk, then start again; what is written is kept")
+    return OutputError(path, f"cannot be written: {error.strerror or error}", hint)
+
+
+def remove_outputs(directory: Path, paths: Iterable[str], keep: Iterable[str] = ()) -> None:
+    """Remove files of an earlier result that the present one does not have.
+
+    Parameters
+    ----------
+    directory
+        The output directory.
+    paths
+        Paths below it; anything that leads out of it is ignored.
+    keep
+        Those of the present result.
+
+    Raises
+    ------
+    OutputError
+        A file is there but cannot be removed.
+    """
+    for path in set(paths) - set(keep):
+        parts = Path(path).parts
+        if not parts or parts[0] not in PHOTO_FOLDERS + FACE_FOLDERS or ".." in parts:
+            continue
+        try:
+            (directory / path).unlink(missing_ok=True)
+        except NotADirectoryError:
+            continue
+        except OSError as error:
+            raise output_error(directory / path, error) from error
+
+
+def remove_leftovers(directory: Path) -> int:
+    """Remove the unfinished files that killed processes left below an output directory; return how many.
+
+    Raises
+    ------
+    OutputError
+        One cannot be removed.
+    """
+    removed = 0
+    for folder in ("", *PHOTO_FOLDERS, *FACE_FOLDERS):
+        for top, folders, files in os.walk(directory / folder):
+            if not folder:
+                folders.clear()
+            for file in files:
+                if file.startswith(LEFTOVER_PREFIX):
+                    path = Path(top, file)
+                    try:
+                        path.unlink(missing_ok=True)
+                    except OSError as error:
+                        raise output_error(path, error) from error
+                    removed += 1
+    return removed
+
+
+def _photo_pictures(
+    result: PhotoResult, pixels: NDArray[np.uint8], config: OutputConfig
+) -> Iterable[tuple[str, str, NDArray[Any]]]:
+    mask = result.mask
+    if config.masks:
+        yield "masks", ".png", mask
+    if config.instances:
+        yield "instances", ".png", result.instances
+    if config.overlays:
+        yield "overlays", ".jpg", overlay(pixels, mask)
+    if config.soft_masks:
+        yield "soft_masks", ".png", mask if result.alpha is None else result.alpha
+
+
+def _face_pictures(face: FaceResult, config: OutputConfig) -> Iterable[tuple[str, NDArray[Any]]]:
+    if config.crops:
+        yield "crops", face.crop.pixels
+    if config.crop_masks:
+        yield "crop_masks", face.mask
+    if config.cutouts:
+        alpha = face.mask if face.alpha is None else face.alpha
+        yield "cutouts", np.dstack([face.crop.pixels, alpha])
+
+
+def overlay(pixels: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Paint a mask half transparent red onto its photograph, with a thin solid outline.
+
+    Parameters
+    ----------
+    pixels
+        (H, W, 3) uint8 RGB; not changed.
+    mask
+        (H, W) uint8, 0 or 255.
+
+    Returns
+    -------
+    (H, W, 3) uint8 RGB
+    """
+    painted = pixels.copy()
+    x, y, width, height = cv2.boundingRect(mask)
+    if width == 0:
+        return painted
+    part = (slice(y, y + height), slice(x, x + width))
+    inside = mask[part] > 0
+    blended = pixels[part].astype(np.float32) * (1 - OVERLAY_ALPHA) + np.float32(OVERLAY_RGB) * OVERLAY_ALPHA
+    painted[part][inside] = np.rint(blended).astype(np.uint8)[inside]
+    contours, _ = cv2.findContours(mask, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+    thickness = max(1, round(max(mask.shape) / 1000))
+    return np.asarray(cv2.drawContours(painted, contours, -1, OVERLAY_RGB, thickness), np.uint8)
+
+
+def _encode(suffix: str, picture: NDArray[Any]) -> bytes:
+    """Encode as PNG or JPEG; RGB and RGBA go in."""
+    if picture.ndim == 3:
+        order = cv2.COLOR_RGBA2BGRA if picture.shape[2] == 4 else cv2.COLOR_RGB2BGR
+        picture = cv2.cvtColor(picture, order)
+    options: Sequence[int] = (cv2.IMWRITE_PNG_COMPRESSION, PNG_COMPRESSION)
+    if suffix == ".jpg":
+        options = (cv2.IMWRITE_JPEG_QUALITY, OVERLAY_QUALITY)
+    _, encoded = cv2.imencode(suffix, picture, options)
+    return encoded.tobytes()
+
+
+def _remove_further_faces(root: Path, name: str, number: int) -> None:
+    """Remove pictures of faces that an interrupted run with other settings may have left: ``name_N.png``."""
+    for kind in FACE_FOLDERS:
+        for further in itertools.count(number):
+            path = root / kind / f"{name}_{further}.png"
+            if not path.is_file():
+                break
+            remove_outputs(root, [f"{kind}/{name}_{further}.png"])
+
+
+def _remove_quietly(path: Path) -> None:
+    """Remove a temporary after a failure; if that fails too, the next run removes it."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        return
