@@ -28,7 +28,8 @@ class LayerProblem(ValueError):  # noqa: N818 - not an error by itself: readers 
 _CONVOLUTION = {
     "num_output": "int", "bias_term": "bool", "pad": "ints", "kernel_size": "ints", "stride": "ints",
     "dilation": "ints", "pad_h": "int", "pad_w": "int", "kernel_h": "int", "kernel_w": "int",
-    "stride_h": "int", "stride_w": "int", "group": "int", "axis": "int", "weight_filler": "filler", "bias_filler": "filler",
+    "stride_h": "int", "stride_w": "int", "group": "int", "axis": "int", "weight_filler": "filler",
+    "bias_filler": "filler",
 }  # fmt: skip
 _POOLING = {
     "pool": "word", "pad": "int", "pad_h": "int", "pad_w": "int", "kernel_size": "int", "kernel_h": "int",

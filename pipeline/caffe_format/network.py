@@ -177,7 +177,7 @@ def wire(layers: Sequence[Layer], path: str | PathLike[str]) -> tuple[tuple[int,
     for index, layer in enumerate(layers):
         for bottom in layer.bottoms:
             if bottom not in writers:
-                problem = f"layer {layer.name!r} ({layer.type}) reads blob {bottom!r}, which no earlier layer writes"
+                problem = f"layer {layer.name!r} reads blob {bottom!r}, which no earlier layer writes"
                 raise ModelFormatError(path, problem, _HINT)
         sources.append(tuple(writers[bottom] for bottom in layer.bottoms))
         writers.update(dict.fromkeys(layer.tops, index))

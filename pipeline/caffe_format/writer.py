@@ -46,6 +46,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from pipeline.caffe_format.encoding import length_tag, string_field, varint
 from pipeline.caffe_format.layers import PARAMETERS, FloatArray, Layer
 from pipeline.caffe_format.network import CaffeNetwork
 from pipeline.errors import ModelError
@@ -71,10 +72,10 @@ def write_prototxt(network: CaffeNetwork, path: str | PathLike[str]) -> None:
 def write_caffemodel(network: CaffeNetwork, path: str | PathLike[str]) -> None:
     """Write the weights; the file appears whole or not at all, and no copy of them is made in memory."""
     with replaced_file(path) as file:
-        file.write(_string(1, network.name))
+        file.write(string_field(1, network.name))
         for layer in network.layers:
             chunks = list(_layer_chunks(layer))
-            file.write(_tag(100, 2) + _varint(sum(_length(chunk) for chunk in chunks)))
+            file.write(length_tag(100, sum(_length(chunk) for chunk in chunks)))
             for chunk in chunks:
                 file.write(chunk if isinstance(chunk, bytes) else chunk.view(np.uint8).data)
 
@@ -84,10 +85,10 @@ def prototxt_text(layers: tuple[Layer, ...], name: str = "") -> str:
 
     Parameters
     ----------
-        layers
-            Layers; their weights are not needed.
-        name
-            Name of the network.
+    layers
+        Layers; their weights are not needed.
+    name
+        Name of the network.
     """
     lines = [f"name: {_quoted(name)}"] if name else []
     for layer in layers:
@@ -144,35 +145,17 @@ def _quoted(text: str) -> str:
 
 
 def _layer_chunks(layer: Layer) -> Iterator[bytes | FloatArray]:
-    head = _string(1, layer.name) + _string(2, layer.type)
-    head += b"".join(_string(3, bottom) for bottom in layer.bottoms)
-    yield head + b"".join(_string(4, top) for top in layer.tops)
+    head = string_field(1, layer.name) + string_field(2, layer.type)
+    head += b"".join(string_field(3, bottom) for bottom in layer.bottoms)
+    yield head + b"".join(string_field(4, top) for top in layer.tops)
     for blob in layer.blobs:
-        dims = b"".join(_varint(size) for size in blob.shape)
-        shape = _tag(1, 2) + _varint(len(dims)) + dims
+        dims = b"".join(varint(size) for size in blob.shape)
+        shape = length_tag(1, len(dims)) + dims
         values = np.ascontiguousarray(blob, "<f4").reshape(-1)
-        head = _tag(7, 2) + _varint(len(shape)) + shape + _tag(5, 2) + _varint(values.nbytes)
-        yield _tag(7, 2) + _varint(len(head) + values.nbytes) + head
+        head = length_tag(7, len(shape)) + shape + length_tag(5, values.nbytes)
+        yield length_tag(7, len(head) + values.nbytes) + head
         yield values
 
 
 def _length(chunk: bytes | FloatArray) -> int:
     return len(chunk) if isinstance(chunk, bytes) else chunk.nbytes
-
-
-def _string(field: int, text: str) -> bytes:
-    data = text.encode()
-    return _tag(field, 2) + _varint(len(data)) + data
-
-
-def _tag(field: int, wire: int) -> bytes:
-    return _varint(field << 3 | wire)
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)

@@ -1,0 +1,345 @@
+"""ONNX graph of a Caffe network.
+
+Operators and their semantics: the ONNX operator specification, opset 17. Three of Caffe's rules need care:
+
+- Pooling rounds its output size up. ``ceil_mode`` does the same; Caffe's rule that drops a last window that
+would start
+  in the far padding is that of the operator, too.
+- Average pooling divides by the part of the window that lies inside the picture or its padding. The padding
+is
+  therefore made by a Pad operator, and what remains is the operator's plain rule.
+- Crop takes its size from another blob; for dynamic sizes the ends are computed from that blob's shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from os import PathLike
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from pipeline.caffe_format.encoding import length_tag, string_field, varint_field
+from pipeline.caffe_format.folding import simplify
+from pipeline.caffe_format.layers import Layer
+from pipeline.caffe_format.network import CaffeNetwork
+from pipeline.caffe_format.shapes import concat_axis, convolution_window, crop_offsets, pooling_window
+from pipeline.caffe_format.writer import replaced_file
+from pipeline.errors import ModelFormatError
+
+OPSET = 17
+IR_VERSION = 8
+
+_MAX_BYTES = 2**31 - 1
+"""Largest message that protobuf reads."""
+
+_MODEL_GRAPH, _GRAPH_INITIALIZER = 7, 5
+_TENSOR_DIMS, _TENSOR_TYPE, _TENSOR_NAME, _TENSOR_RAW = 1, 2, 8, 9
+
+Array = NDArray[Any]
+
+
+def build_model(network: CaffeNetwork) -> onnx.ModelProto:
+    """Convert a network, weights included.
+
+    Parameters
+    ----------
+    network
+        The network.
+
+    Returns
+    -------
+    ModelProto
+        Input ``network.input_name`` (N, c, H, W) float32 with dynamic N, H, W; output
+        ``network.output_name``. Blobs and layers keep their names. For sizes that Caffe would refuse (see
+        `CaffeNetwork.output_shape`) its behaviour is undefined.
+    """
+    return GraphBuilder.of_network(network).model()
+
+
+def write_model(network: CaffeNetwork, path: str | PathLike[str]) -> None:
+    """Convert a network and write it to a file, which appears whole or not at all.
+
+    The weights go straight from the network's arrays into the file, so that no copy of them is made in
+    memory.
+
+    Raises
+    ------
+    ModelError
+        The file cannot be written.
+    ModelFormatError
+        The weights are above the 2 GB that an ONNX file can hold.
+    """
+    GraphBuilder.of_network(network).write(path)
+
+
+class GraphBuilder:
+    """Collects the nodes and constants of an ONNX graph.
+
+    Parameters
+    ----------
+    name
+        Name of the graph.
+    path
+        File to name in errors.
+    """
+
+    def __init__(self, name: str, path: str) -> None:
+        self.name = name or "caffe"
+        self.path = path
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: dict[str, Array] = {}
+        self.inputs: list[onnx.ValueInfoProto] = []
+        self.outputs: list[onnx.ValueInfoProto] = []
+
+    @classmethod
+    def of_network(cls, network: CaffeNetwork) -> GraphBuilder:
+        """Graph of a network with dynamic batch, height and width."""
+        simple = simplify(network)
+        graph = cls(network.name, network.path)
+        graph.add_input(simple.input_name, ("N", simple.input_shape[1], "H", "W"))
+        for layer, sources in zip(simple.layers[1:], simple.sources[1:], strict=True):
+            emit(graph, layer, layer.bottoms, rank_of(simple, sources[0]))
+        rank = rank_of(simple, simple.output_index)
+        graph.add_output(simple.output_name, ("N", simple.num_classes, "out_H", "out_W")[:rank])
+        return graph
+
+    def add_input(self, name: str, shape: Sequence[int | str]) -> None:
+        """Declare the input."""
+        self.inputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape)))
+
+    def add_output(self, name: str, shape: Sequence[int | str]) -> None:
+        """Declare the output."""
+        self.outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape)))
+
+    def add(self, operator: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
+        """Add a node with one output and return its name."""
+        node = helper.make_node(operator, list(inputs), [output], name=f"{output}:{operator}", **attributes)
+        self.nodes.append(node)
+        return output
+
+    def constant(self, name: str, value: Array) -> str:
+        """Add a constant and return its name."""
+        self.constants[name] = value
+        return name
+
+    def integers(self, name: str, values: Sequence[int]) -> str:
+        """Add a constant vector of int64 and return its name."""
+        return self.constant(name, np.array(values, np.int64))
+
+    def model(self) -> onnx.ModelProto:
+        """Put the model together in memory."""
+        model = self._skeleton()
+        model.graph.initializer.extend(
+            numpy_helper.from_array(np.ascontiguousarray(value).reshape(value.shape), name)
+            for name, value in self.constants.items()
+        )
+        return model
+
+    def write(self, path: str | PathLike[str]) -> None:
+        """Write the model to a file, constants straight from their arrays; see `write_model`."""
+        model = self._skeleton()
+        graph = model.graph.SerializeToString()
+        model.ClearField("graph")
+        heads = {name: _tensor_head(name, value) for name, value in self.constants.items()}
+        length = len(graph)
+        for name, head in heads.items():
+            size = len(head) + self.constants[name].nbytes
+            length += len(length_tag(_GRAPH_INITIALIZER, size)) + size
+        if length > _MAX_BYTES - 1024:
+            problem = f"the network has {length} bytes of weights, more than the 2 GB an ONNX file can hold"
+            raise ModelFormatError(self.path, problem, "Use the Caffe engine for it.")
+        with replaced_file(path) as file:
+            file.write(model.SerializeToString())
+            file.write(length_tag(_MODEL_GRAPH, length))
+            file.write(graph)
+            for name, head in heads.items():
+                value = np.ascontiguousarray(self.constants[name])
+                file.write(length_tag(_GRAPH_INITIALIZER, len(head) + value.nbytes))
+                file.write(head)
+                file.write(value.reshape(-1).view(np.uint8).data)
+
+    def _skeleton(self) -> onnx.ModelProto:
+        graph = helper.make_graph(self.nodes, self.name, self.inputs, self.outputs)
+        opsets = [helper.make_opsetid("", OPSET)]
+        return helper.make_model(graph, producer_name="uncrop", ir_version=IR_VERSION, opset_imports=opsets)
+
+
+def rank_of(network: CaffeNetwork, index: int) -> int:
+    """Number of dimensions of a layer's output; inner products leave two."""
+    height, width = network.input_shape[2:]
+    return len(network.shapes(height, width)[index])
+
+
+def emit(graph: GraphBuilder, layer: Layer, bottoms: Sequence[str], rank: int = 4) -> None:
+    """Add the nodes of one layer.
+
+    Parameters
+    ----------
+    graph
+        Where to.
+    layer
+        A layer of a simplified network (see `folding.simplify`); its only top names the result.
+    bottoms
+        Names of the values that it reads.
+    rank
+        Dimensions of the first of them.
+    """
+    top, params = layer.tops[0], layer.params
+    match layer.type:
+        case "Convolution" | "Deconvolution":
+            emit_convolution(graph, layer, bottoms[0])
+        case "Pooling":
+            _emit_pooling(graph, layer, bottoms[0])
+        case "InnerProduct":
+            _emit_inner_product(graph, layer, bottoms[0])
+        case "ReLU":
+            slope = params.get("negative_slope", 0.0)
+            if slope:
+                graph.add("LeakyRelu", bottoms, top, alpha=slope)
+            else:
+                graph.add("Relu", bottoms, top)
+        case "Scale":
+            _emit_scale(graph, layer, bottoms[0], rank)
+        case "Eltwise":
+            _emit_eltwise(graph, layer, bottoms)
+        case "Crop":
+            _emit_crop(graph, layer, bottoms, rank)
+        case "Concat":
+            graph.add("Concat", bottoms, top, axis=concat_axis(params, rank))
+        case "Softmax":
+            graph.add("Softmax", bottoms, top, axis=params.get("axis", 1))
+        case "Power":
+            _emit_power(graph, layer, bottoms[0])
+        case "Sigmoid":
+            graph.add("Sigmoid", bottoms, top)
+        case "TanH":
+            graph.add("Tanh", bottoms, top)
+        case _:
+            graph.add("Identity", bottoms, top)
+
+
+def emit_convolution(
+    graph: GraphBuilder, layer: Layer, bottom: str, *, pads: Sequence[int] | None = None, top: str = ""
+) -> None:
+    """Add a convolution or deconvolution.
+
+    Parameters
+    ----------
+    graph, layer
+        As for `emit`.
+    bottom
+        Name of the value that it reads.
+    pads
+        Padding (top, left, bottom, right) in place of the layer's own.
+    top
+        Name of the result in place of the layer's own.
+    """
+    window = convolution_window(layer.params)
+    names = [f"{layer.name}.weight", f"{layer.name}.bias"]
+    inputs = [graph.constant(name, blob) for name, blob in zip(names, layer.blobs, strict=False)]
+    graph.add(
+        "Conv" if layer.type == "Convolution" else "ConvTranspose",
+        [bottom, *inputs],
+        top or layer.tops[0],
+        kernel_shape=window.kernel_hw,
+        strides=window.stride_hw,
+        pads=window.pad_hw * 2 if pads is None else pads,
+        dilations=window.dilation_hw,
+        group=layer.params.get("group", 1),
+    )
+
+
+def _emit_pooling(graph: GraphBuilder, layer: Layer, bottom: str) -> None:
+    top, params = layer.tops[0], layer.params
+    window = pooling_window(params)
+    is_max = params.get("pool", "MAX") == "MAX"
+    if window is None:
+        graph.add("GlobalMaxPool" if is_max else "GlobalAveragePool", [bottom], top)
+        return
+    pad_h, pad_w = window.pad_hw
+    attributes: dict[str, Any] = {
+        "kernel_shape": window.kernel_hw,
+        "strides": window.stride_hw,
+        "ceil_mode": int(params.get("round_mode", "CEIL") == "CEIL"),
+    }
+    if is_max:
+        graph.add("MaxPool", [bottom], top, pads=[pad_h, pad_w, pad_h, pad_w], **attributes)
+        return
+    if pad_h or pad_w:
+        pads = graph.integers(f"{top}.pads", [0, 0, pad_h, pad_w, 0, 0, pad_h, pad_w])
+        bottom = graph.add("Pad", [bottom, pads], f"{top}.padded")
+    graph.add("AveragePool", [bottom], top, **attributes)
+
+
+def _emit_inner_product(graph: GraphBuilder, layer: Layer, bottom: str) -> None:
+    top = layer.tops[0]
+    flat = graph.add("Flatten", [bottom], f"{top}.flat", axis=1)
+    names = [f"{layer.name}.weight", f"{layer.name}.bias"]
+    inputs = [graph.constant(name, blob) for name, blob in zip(names, layer.blobs, strict=False)]
+    graph.add("Gemm", [flat, *inputs], top, transB=int(not layer.params.get("transpose", False)))
+
+
+def _emit_scale(graph: GraphBuilder, layer: Layer, bottom: str, rank: int) -> None:
+    top = layer.tops[0]
+    shape = (-1, *(1,) * (rank - 2))
+    factor = graph.constant(f"{layer.name}.scale", layer.blobs[0].reshape(shape))
+    if len(layer.blobs) == 1:
+        graph.add("Mul", [bottom, factor], top)
+        return
+    offset = graph.constant(f"{layer.name}.bias", layer.blobs[1].reshape(shape))
+    graph.add("Add", [graph.add("Mul", [bottom, factor], f"{top}.scaled"), offset], top)
+
+
+def _emit_eltwise(graph: GraphBuilder, layer: Layer, bottoms: Sequence[str]) -> None:
+    top, operation = layer.tops[0], layer.params.get("operation", "SUM")
+    terms = list(bottoms)
+    for number, coefficient in enumerate(layer.params.get("coeff", ())):
+        if coefficient != 1:
+            factor = graph.constant(f"{layer.name}.coeff{number}", np.array(coefficient, np.float32))
+            terms[number] = graph.add("Mul", [terms[number], factor], f"{top}.term{number}")
+    if operation == "PROD" or (operation == "SUM" and len(terms) == 2):
+        operator = "Mul" if operation == "PROD" else "Add"
+        for number, term in enumerate(terms[1:-1], start=1):
+            terms[0] = graph.add(operator, [terms[0], term], f"{top}.first{number}")
+        graph.add(operator, [terms[0], terms[-1]], top)
+    else:
+        graph.add("Max" if operation == "MAX" else "Sum", terms, top)
+
+
+def _emit_crop(graph: GraphBuilder, layer: Layer, bottoms: Sequence[str], rank: int) -> None:
+    top = layer.tops[0]
+    axis, offsets = crop_offsets(layer.params, rank)
+    starts = graph.integers(f"{layer.name}.starts", offsets)
+    axes = graph.integers(f"{layer.name}.axes", range(axis, rank))
+    ends = graph.add("Shape", [bottoms[1]], f"{top}.size", start=axis)
+    if any(offsets):
+        ends = graph.add("Add", [ends, starts], f"{top}.ends")
+    graph.add("Slice", [bottoms[0], starts, ends, axes], top)
+
+
+def _emit_power(graph: GraphBuilder, layer: Layer, bottom: str) -> None:
+    """Emit (shift + scale * x) ** power; steps that change nothing are left out."""
+    top = layer.tops[0]
+    steps = [
+        (operator, value)
+        for operator, name, neutral in (("Mul", "scale", 1.0), ("Add", "shift", 0.0), ("Pow", "power", 1.0))
+        if (value := layer.params.get(name, neutral)) != neutral
+    ]
+    if not steps:
+        graph.add("Identity", [bottom], top)
+    for number, (operator, value) in enumerate(steps, start=1):
+        constant = graph.constant(f"{layer.name}.{operator.lower()}", np.array(value, np.float32))
+        result = top if number == len(steps) else f"{top}.step{number}"
+        bottom = graph.add(operator, [bottom, constant], result)
+
+
+def _tensor_head(name: str, value: Array) -> bytes:
+    """Everything of a TensorProto up to its raw bytes."""
+    element_type = helper.np_dtype_to_tensor_dtype(value.dtype)
+    dims = b"".join(varint_field(_TENSOR_DIMS, size) for size in value.shape)
+    head = dims + varint_field(_TENSOR_TYPE, element_type) + string_field(_TENSOR_NAME, name)
+    return head + length_tag(_TENSOR_RAW, value.nbytes)
