@@ -46,6 +46,8 @@ class FaceNetwork:
         Average the scores with those of the mirrored crop.
     batch_size
         Crops that go through the engine at once, at most.
+    face_channel
+        Channel of the score that is the face; None: what `FACE_CHANNEL` says for the number of classes.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class FaceNetwork:
         max_side_px: int | None = None,
         mirror: bool = False,
         batch_size: int = 8,
+        face_channel: int | None = None,
     ) -> None:
         self.engine = engine
         self.input_size_wh = input_size_wh
@@ -64,6 +67,7 @@ class FaceNetwork:
         self.max_side_px = max_side_px
         self.mirror = mirror
         self.batch_size = batch_size
+        self.face_channel = face_channel
 
     def margins(self, crops: Sequence[FaceCrop]) -> list[Floats]:
         """Face score minus background score of every crop, on the network's grid.
@@ -140,11 +144,12 @@ class FaceNetwork:
                 f"the engine gave scores of shape {scores.shape} for a batch of shape {batch.shape}; "
                 f"expected ({count}, classes, {height}, {width})"
             )
-        channel = FACE_CHANNEL.get(scores.shape[1])
-        if channel is None:
+        classes = scores.shape[1]
+        channel = FACE_CHANNEL.get(classes) if self.face_channel is None else self.face_channel
+        if channel is None or not 0 < channel < classes:
             raise ModelFormatError(
                 "network.model",
-                f"the network has {scores.shape[1]} classes",
+                f"the network has {classes} classes",
                 "Known are 2 (face is 1) and 21 (face is 15); use such a network.",
             )
         margin = np.asarray(scores[:, channel] - scores[:, 0], np.float32)

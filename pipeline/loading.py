@@ -1,0 +1,130 @@
+"""From a configuration to loaded models, and what is said about them in the manifest."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from landmarks.finder import FaceFinder
+from landmarks.predictor import predictor_path
+from pipeline.caffe_format.deploy import read_deploy
+from pipeline.config import Config
+from pipeline.engines.registry import create_engine
+from pipeline.errors import ModelFormatError, ModelMissingError
+from pipeline.models import ModelFiles, resolve_model, sha256_of
+from pipeline.network import FaceNetwork
+
+
+def load_finder(config: Config) -> FaceFinder:
+    """Load dlib's detectors and predictor.
+
+    Raises
+    ------
+    ModelError
+        A model of dlib is missing or damaged.
+    """
+    settings = config.detector
+    path = landmark_model(config)
+    try:
+        return FaceFinder(
+            predictor=path,
+            order=settings.order,
+            max_side_px=settings.max_side_px,
+            upsample=settings.upsample,
+            rescue=settings.rescue,
+            cnn_max_side_px=settings.cnn_max_side_px,
+        )
+    except FileNotFoundError as error:
+        raise ModelMissingError(path, str(error)) from error
+    except RuntimeError as error:
+        raise ModelFormatError(path, str(error)) from error
+
+
+def load_network(config: Config) -> FaceNetwork:
+    """Load the network into its engine.
+
+    Raises
+    ------
+    ModelError
+        The network is missing, damaged, or not one that faces can be segmented with.
+    EngineUnavailableError
+        The engine cannot be had as asked.
+    """
+    model = resolve_model(config.network)
+    size_wh = input_size_wh(model.prototxt)
+    engine = create_engine(config.engine, model)
+    engine.load()
+    return FaceNetwork(
+        engine,
+        size_wh,
+        scale=config.network.scale,
+        max_side_px=config.crop.max_side_px,
+        mirror=config.network.mirror,
+        batch_size=config.network.batch_size,
+        face_channel=model.face_channel,
+    )
+
+
+def input_size_wh(prototxt: Path) -> tuple[int, int]:
+    """Width and height of a network's input as its deploy prototxt gives them, pixels.
+
+    Raises
+    ------
+    ModelFormatError
+        The input is not one picture of three channels.
+    """
+    layer = read_deploy(prototxt).layers[0]
+    shape = tuple(layer.params["shape"][0]) if layer.type == "Input" else ()
+    if len(shape) != 4 or shape[1] != 3:
+        raise ModelFormatError(
+            prototxt,
+            f"layer {layer.name!r}: its input has shape {shape or 'unknown'}",
+            "A network for colour pictures has one input of shape (n, 3, height, width).",
+        )
+    return int(shape[3]), int(shape[2])
+
+
+def landmark_model(config: Config) -> Path:
+    """Path of the 68-point predictor in use.
+
+    Raises
+    ------
+    ModelMissingError
+        It is not there.
+    """
+    try:
+        return predictor_path(config.landmarks.model)
+    except FileNotFoundError as error:
+        raise ModelMissingError(config.landmarks.model or "landmarks.model", str(error)) from error
+
+
+def model_hashes(config: Config) -> dict[str, str]:
+    """SHA-256 of every model file that a configuration uses, checked to be there; nothing is loaded.
+
+    Returns
+    -------
+    dict
+        ``network.prototxt``, ``network.caffemodel`` and ``landmarks`` -> 64 hexadecimal digits.
+
+    Raises
+    ------
+    ModelError
+        A file is missing or not the one that is known by its name.
+    """
+    model = resolve_model(config.network)
+    input_size_wh(model.prototxt)
+    return {
+        "network.prototxt": model.prototxt_sha256,
+        "network.caffemodel": model.caffemodel_sha256,
+        "landmarks": sha256_of(landmark_model(config)),
+    }
+
+
+def describe(config: Config, network: FaceNetwork) -> dict[str, Any]:
+    """What really runs: engine, network and its licence."""
+    model: ModelFiles = resolve_model(config.network)
+    return {
+        "engine": asdict(network.engine.info),
+        "network": {"name": model.name, "input_size_wh": network.input_size_wh, "licence": model.licence},
+    }

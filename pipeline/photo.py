@@ -1,0 +1,219 @@
+"""One photograph through all stages. This is the program; everything else is detail."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from landmarks.bbox import bbox_from_landmarks
+from landmarks.finder import FaceFinder
+from landmarks.geometry import Box, FaceLandmarks
+from landmarks.selection import select_faces
+from pipeline.config import Config
+from pipeline.crop import FaceCrop, crop_face
+from pipeline.errors import DetectionError, EngineError, PhotoError, SegmentationError
+from pipeline.loading import describe, load_finder, load_network
+from pipeline.network import FaceNetwork, Floats, Pixels, decide, probability
+from pipeline.refine import refine_mask
+from pipeline.results import FaceResult, PhotoResult, StageError
+from pipeline.uncrop import uncrop_instances, uncrop_mask
+
+
+class PhotoSegmenter:
+    """Segments photographs with models that are loaded once.
+
+    Parameters
+    ----------
+    config
+        What to do.
+    finder
+        Finds faces and their landmarks.
+    network
+        Scores crops.
+    """
+
+    def __init__(self, config: Config, finder: FaceFinder, network: FaceNetwork) -> None:
+        self.config = config
+        self.finder = finder
+        self.network = network
+
+    @classmethod
+    def from_config(cls, config: Config) -> Self:
+        """Load the models that a configuration names.
+
+        Raises
+        ------
+        ModelError, EngineError
+            A model cannot be read, or the engine cannot be had as asked.
+        """
+        return cls(config, load_finder(config), load_network(config))
+
+    def segment(self, image: Pixels) -> PhotoResult:
+        """Find every face of a photograph and the mask of each.
+
+        Parameters
+        ----------
+        image
+            (H, W, 3) uint8 RGB, upright; it is not changed.
+
+        Returns
+        -------
+        PhotoResult
+            Its maps are (H, W), pixel for pixel with ``image``.
+
+        Raises
+        ------
+        ValueError
+            ``image`` is not (H, W, 3) uint8.
+        PhotoError, EngineError
+            A stage failed for the photograph as a whole.
+        """
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+            raise ValueError(f"image: expected (H, W, 3) uint8, got {image.shape} {image.dtype}")
+        frame_size_wh = (image.shape[1], image.shape[0])
+        clock = _Clock()
+        with clock.stage("landmarks"):
+            found = self._find(image)
+            wanted = select_faces(found, frame_size_wh, self.config.faces.select)
+        with clock.stage("crop"):
+            pairs, errors = self._crop(image, wanted)
+        with clock.stage("network"):
+            scored = self._score(pairs, errors)
+        with clock.stage("uncrop"):
+            decided = [self._decide(face, crop, margin) for face, crop, margin in scored]
+            faces = tuple(face for face, _ in decided)
+            crops = [face.crop for face in faces]
+            instances = uncrop_instances([margin for _, margin in decided], crops, frame_size_wh)
+            alpha = _union_alpha(faces, frame_size_wh) if self.config.output.soft_masks else None
+        if errors and not faces:
+            first = errors[0]
+            raise SegmentationError(
+                f"none of {len(wanted)} faces could be segmented; the first: {first.message}"
+            )
+        status: Any = "partial" if errors else "ok" if faces else "no_face"
+        return PhotoResult(status, instances, alpha, faces, tuple(errors), clock.seconds)
+
+    def describe(self) -> dict[str, Any]:
+        """What really runs, for the manifest: the engine and the network."""
+        return describe(self.config, self.network)
+
+    def close(self) -> None:
+        """Free the engine. The segmenter must not be used afterwards."""
+        self.network.engine.close()
+
+    def _find(self, image: Pixels) -> Sequence[FaceLandmarks]:
+        try:
+            return self.finder.find(image)
+        except RuntimeError as error:
+            raise DetectionError(f"dlib failed while it searched for faces: {error}") from error
+
+    def _crop(
+        self, image: Pixels, faces: Sequence[FaceLandmarks]
+    ) -> tuple[list[tuple[FaceLandmarks, FaceCrop]], list[StageError]]:
+        pairs: list[tuple[FaceLandmarks, FaceCrop]] = []
+        errors: list[StageError] = []
+        for face in faces:
+            try:
+                box = face_box(face.points, (image.shape[1], image.shape[0]), self.config)
+                pairs.append((face, crop_face(image, box)))
+            except ValueError as error:
+                errors.append(StageError("crop", "ValueError", f"face at {face.detection.box}: {error}"))
+        return pairs, errors
+
+    def _score(
+        self, pairs: Sequence[tuple[FaceLandmarks, FaceCrop]], errors: list[StageError]
+    ) -> list[tuple[FaceLandmarks, FaceCrop, Floats]]:
+        """Margins of all crops; when the batch fails, one by one, so that a face costs only itself."""
+        try:
+            margins = self.network.margins([crop for _, crop in pairs])
+            return [(face, crop, margin) for (face, crop), margin in zip(pairs, margins, strict=True)]
+        except (EngineError, PhotoError):
+            if len(pairs) < 2:
+                raise
+        scored: list[tuple[FaceLandmarks, FaceCrop, Floats]] = []
+        for face, crop in pairs:
+            try:
+                scored.append((face, crop, self.network.margins([crop])[0]))
+            except (EngineError, PhotoError) as error:
+                message = f"face at {face.detection.box}: {error}"
+                errors.append(StageError("network", type(error).__name__, message))
+        return scored
+
+    def _decide(self, face: FaceLandmarks, crop: FaceCrop, margin: Floats) -> tuple[FaceResult, Floats]:
+        """The face, and its margin where the mask is set (zero elsewhere) for the instance map."""
+        mask, crop_margin = decide(
+            margin,
+            crop,
+            upsample=self.config.network.upsample,
+            limited_size_wh=self.network.limited_size_wh((crop.box.width, crop.box.height)),
+            refine=partial(refine_mask, **self.config.refine.model_dump()),
+        )
+        inside = mask > 0
+        likely = probability(crop_margin)
+        score = float(likely[inside].mean()) if inside.any() else 0.0
+        alpha = np.rint(likely * 255).astype(np.uint8) if self.config.output.soft_masks else None
+        smallest = np.finfo(np.float32).tiny
+        winning = np.where(inside, np.maximum(crop_margin, smallest), np.float32(0))
+        return FaceResult(face, crop, mask, alpha, score), winning
+
+
+def face_box(points: NDArray[np.integer[Any]], frame_size_wh: tuple[int, int], config: Config) -> Box:
+    """The crop of a face as whole half-open pixels, in either convention.
+
+    Parameters
+    ----------
+    points
+        (68, 2) landmarks, pixels.
+    frame_size_wh
+        Width and height of the photograph in pixels.
+    config
+        ``crop.convention`` and ``crop.square`` are used.
+
+    Returns
+    -------
+    Box
+
+    Raises
+    ------
+    ValueError
+        The crop is empty: all landmarks lie outside the frame, or on one pixel at its edge.
+    """
+    square = config.crop.square
+    if config.crop.convention == "matlab":
+        one_based = points.astype(np.float64) + 1
+        box = bbox_from_landmarks(one_based, frame_size_wh, square=square, convention="matlab")
+        x, y, width, height = (round(value) for value in box)
+        x, y = x - 1, y - 1
+    else:
+        x, y, width, height = (int(v) for v in bbox_from_landmarks(points, frame_size_wh, square=square))
+    if min(width, height) < 1:
+        raise ValueError(f"its crop is empty ({width} x {height} pixels)")
+    return Box(x, y, width, height)
+
+
+def _union_alpha(faces: Sequence[FaceResult], frame_size_wh: tuple[int, int]) -> Pixels:
+    """Full-frame soft mask: the largest alpha of any face at every pixel."""
+    union = np.zeros((frame_size_wh[1], frame_size_wh[0]), np.uint8)
+    for face in faces:
+        if face.alpha is not None:
+            np.maximum(union, uncrop_mask(face.alpha, face.crop), out=union)
+    return union
+
+
+class _Clock:
+    """Seconds per stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = round(time.perf_counter() - start, 6)

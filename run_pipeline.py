@@ -1,0 +1,88 @@
+#!/usr/bin/env python3
+"""Face masks for whole photographs: ``python run_pipeline.py --config configs/default.yaml``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+import traceback
+from collections.abc import Sequence
+
+from pipeline import __version__
+from pipeline.config import load_config
+from pipeline.errors import EXIT_INTERRUPTED, UncropError
+from pipeline.runner import plan, run
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit code (see `pipeline.errors`)."""
+    options = _parser().parse_args(arguments)
+    level = logging.INFO if options.verbose else logging.ERROR if options.quiet else logging.WARNING
+    logging.basicConfig(level=level, format="%(levelname)s: %(message)s")
+    try:
+        config = load_config(options.config, [*options.set, *_overrides(options)])
+        if options.dry_run:
+            return plan(config)
+        return run(config, force=options.force, quiet=options.quiet, verbose=options.verbose).exit_code
+    except UncropError as error:
+        if options.verbose:
+            traceback.print_exc()
+        for line in str(error).splitlines():
+            print(f"error: {line}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="run_pipeline.py",
+        description="Write a mask of every face in photographs, aligned pixel for pixel with each.",
+        epilog="Exit code: 0 no photograph failed, 1 some did, 2 nothing was done (wrong usage or config), "
+        "130 interrupted.",
+    )
+    add = parser.add_argument
+    add(
+        "--config",
+        default="configs/default.yaml",
+        metavar="YAML",
+        help="configuration (default: %(default)s)",
+    )
+    add(
+        "--input", nargs="+", metavar="PATH", help="files, folders, globs, @list.txt, or - for paths on stdin"
+    )
+    add("--output", metavar="DIR", help="folder to write to")
+    add("--workers", metavar="N", help="photographs at once, or auto")
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="any key, such as engine.threads=2; repeatable",
+    )
+    add("--force", action="store_true", help="do photographs again that are done")
+    add(
+        "--dry-run",
+        action="store_true",
+        help="check configuration and models, list what would be done, do nothing",
+    )
+    talk = parser.add_mutually_exclusive_group()
+    talk.add_argument("--quiet", action="store_true", help="errors only")
+    talk.add_argument("--verbose", action="store_true", help="more messages, and tracebacks")
+    add("--version", action="version", version=f"uncrop {__version__}")
+    return parser
+
+
+def _overrides(options: argparse.Namespace) -> list[str]:
+    """The short options as ``--set`` texts; they come last and win. JSON is YAML with safe quotes."""
+    keys = {"input": "input.paths", "output": "output.directory"}
+    overrides = [
+        f"{key}={json.dumps(value)}" for name, key in keys.items() if (value := getattr(options, name))
+    ]
+    return [*overrides, f"execution.workers={options.workers}"] if options.workers else overrides
+
+
+if __name__ == "__main__":
+    sys.exit(main())
