@@ -2,12 +2,11 @@
 
 Operators and their semantics: the ONNX operator specification, opset 17. Three of Caffe's rules need care:
 
-- Pooling rounds its output size up. ``ceil_mode`` does the same; Caffe's rule that drops a last window that
-would start
-  in the far padding is that of the operator, too.
+- Pooling rounds its output size up, as ``ceil_mode`` does, but drops a last window that would start in the
+  far padding. Runtimes differ on that. With a far padding of min(pad, kernel - stride) there is no such
+  window, since min(ceil((size + pad) / stride), ceil((size + 2 pad - kernel) / stride) + 1) windows are left.
 - Average pooling divides by the part of the window that lies inside the picture or its padding. The padding
-is
-  therefore made by a Pad operator, and what remains is the operator's plain rule.
+  is therefore made by a Pad operator, and what remains is the operator's plain rule.
 - Crop takes its size from another blob; for dynamic sizes the ends are computed from that blob's shape.
 """
 
@@ -260,17 +259,20 @@ def _emit_pooling(graph: GraphBuilder, layer: Layer, bottom: str) -> None:
     if window is None:
         graph.add("GlobalMaxPool" if is_max else "GlobalAveragePool", [bottom], top)
         return
-    pad_h, pad_w = window.pad_hw
-    attributes: dict[str, Any] = {
-        "kernel_shape": window.kernel_hw,
-        "strides": window.stride_hw,
-        "ceil_mode": int(params.get("round_mode", "CEIL") == "CEIL"),
-    }
+    ceil = params.get("round_mode", "CEIL") == "CEIL"
+    attributes = {"kernel_shape": window.kernel_hw, "strides": window.stride_hw, "ceil_mode": int(ceil)}
+    near = far = window.pad_hw
+    if ceil:
+        far_h, far_w = (
+            min(pad, kernel - stride)
+            for pad, kernel, stride in zip(window.pad_hw, window.kernel_hw, window.stride_hw, strict=True)
+        )
+        far = far_h, far_w
     if is_max:
-        graph.add("MaxPool", [bottom], top, pads=[pad_h, pad_w, pad_h, pad_w], **attributes)
+        graph.add("MaxPool", [bottom], top, pads=[*near, *far], **attributes)
         return
-    if pad_h or pad_w:
-        pads = graph.integers(f"{top}.pads", [0, 0, pad_h, pad_w, 0, 0, pad_h, pad_w])
+    if any(near):
+        pads = graph.integers(f"{layer.name}.pads", [0, 0, *near, 0, 0, *far])
         bottom = graph.add("Pad", [bottom, pads], f"{top}.padded")
     graph.add("AveragePool", [bottom], top, **attributes)
 

@@ -67,8 +67,9 @@ def pooling_window(params: Mapping[str, Any]) -> Window | None:
     Raises
     ------
     LayerProblem
-        No kernel size, a value out of range, padding as large as the window, or windows that leave gaps in
-        ceil mode (there Caffe can start a window outside the picture, and the result is undefined).
+        No kernel size, a value out of range, padding as large as the window, windows that leave gaps in ceil
+        mode (there Caffe can start a window outside the picture, and the result is undefined), or average
+        pooling in ceil mode with more padding than windows overlap (which no ONNX operator can express).
     """
     if params.get("pool", "MAX") == "STOCHASTIC":
         raise LayerProblem("stochastic pooling is not supported, only MAX and AVE")
@@ -81,13 +82,15 @@ def pooling_window(params: Mapping[str, Any]) -> Window | None:
             pad_hw=_pair(params, "pad", "pad_h", "pad_w", default=0),
         )
     )
+    ceil, average = params.get("round_mode", "CEIL") == "CEIL", params.get("pool", "MAX") == "AVE"
     for kernel, stride, pad in zip(window.kernel_hw, window.stride_hw, window.pad_hw, strict=True):
+        sizes = f"pooling with window {kernel}, stride {stride} and pad {pad}"
         if pad >= kernel:
-            raise LayerProblem(f"pooling pad {pad} must be smaller than the window {kernel}")
-        if stride > kernel and params.get("round_mode", "CEIL") == "CEIL":
-            raise LayerProblem(
-                f"pooling stride {stride} above the window {kernel} is not supported in ceil mode"
-            )
+            raise LayerProblem(f"{sizes} is not possible, the pad must be smaller than the window")
+        if ceil and stride > kernel:
+            raise LayerProblem(f"{sizes} is not supported in ceil mode, the stride exceeds the window")
+        if ceil and average and pad > kernel - stride:
+            raise LayerProblem(f"average {sizes} is not supported in ceil mode, pad exceeds window - stride")
     return window
 
 
