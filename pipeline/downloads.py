@@ -29,8 +29,9 @@ _SYSTEM_UNIX = 3
 def download(url: str, target: Path, *, manual: str, quiet: bool = False) -> Path:
     """Fetch ``url`` into ``target``, going on where an earlier try stopped.
 
-    What has arrived is kept in ``target`` + ``.part``; beside it ``.part.json`` holds the server's ETag or date, so
-    that two versions of the remote file are never glued together (RFC 9110, sections 13.1.5 and 14.2).
+    What has arrived is kept in ``target`` + ``.part``; beside it ``.part.json`` holds the server's ETag
+    or date, so that two versions of the remote file are never glued together (RFC 9110, sections 13.1.5
+    and 14.2).
 
     Parameters
     ----------
@@ -176,7 +177,7 @@ def unpack(archive: Path, folder: Path, *, max_bytes: int = MAX_UNPACKED_BYTES) 
     Raises
     ------
     ModelFormatError
-        Not a zip archive, damaged, encrypted, too large, or with an entry that is a link or leaves the folder.
+        Not a zip archive, damaged, encrypted, too large, or with a link or a path that leaves the folder.
     """
     folder.mkdir(parents=True)
     try:

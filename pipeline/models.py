@@ -117,8 +117,9 @@ def resolve_model(network: NetworkConfig, *, directory: Path = MODELS_DIRECTORY)
     Parameters
     ----------
     network
-        ``model`` is a name of models.yaml, a name given to ``add``, or the path of a .prototxt; with a path the
-        weights are ``weights`` or lie beside it under the same stem. With a name, ``weights`` replaces the weights.
+        ``model`` is a name of models.yaml, a name given to ``add``, or the path of a .prototxt; with a
+        path the weights are ``weights`` or lie beside it under the same stem. With a name, ``weights``
+        replaces the weights.
     directory
         Folder of models.yaml.
 

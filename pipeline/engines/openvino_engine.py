@@ -1,0 +1,122 @@
+"""OpenVINO: f32 and bf16 on the CPU, and Intel's GPUs and NPUs (extra ``openvino``)."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.engines.base import EngineInfo
+from pipeline.engines.graph_cache import GraphCache
+from pipeline.engines.runtime import checked_batch, import_runtime, thread_count
+from pipeline.errors import EngineError, EngineUnavailableError
+
+if TYPE_CHECKING:
+    from pipeline.config import EngineConfig
+    from pipeline.models import ModelFiles
+
+MAX_COMPILED = 3
+"""Input shapes for which a compiled network is kept; the least recently used one goes."""
+
+_CAPABILITIES = {"f32": "FP32", "bf16": "BF16", "f16": "FP16"}
+"""``engine.precision`` → name among a device's OPTIMIZATION_CAPABILITIES."""
+
+_ADVICE = "Install the extra: pip install 'uncrop[openvino]', or set engine.name: onnxruntime."
+
+
+class OpenVinoEngine:
+    """Runs the network's ONNX graph, compiled for every input shape, see `pipeline.engines.base.Engine`."""
+
+    def __init__(self, settings: EngineConfig, model: ModelFiles) -> None:
+        self._settings = settings
+        self._threads = thread_count(settings.threads)
+        self._device = settings.device.upper().replace(":", ".")
+        self._graphs = GraphCache(model, settings.cache_directory)
+        self._compiled: OrderedDict[tuple[int, ...], Any] = OrderedDict()
+        self._openvino: Any = None
+        self._core: Any = None
+        self._graph: Path | None = None
+
+    @property
+    def info(self) -> EngineInfo:
+        """What really runs."""
+        if self._openvino is None:
+            raise EngineError("the engine is not loaded")
+        version = self._openvino.__version__
+        return EngineInfo("openvino", version, self._device, self._settings.precision, self._threads)
+
+    def load(self) -> None:
+        """Check device and precision, convert the network if that was never done; raises as `Engine.load`.
+
+        A network is compiled when the first batch of a shape arrives, since fixed shapes are much faster.
+        """
+        self._openvino = import_runtime("openvino", _ADVICE)
+        self._core = self._openvino.Core()
+        devices = self._core.available_devices
+        if self._device not in devices and f"{self._device}.0" not in devices:
+            raise EngineUnavailableError(
+                f"engine.device: OpenVINO finds {', '.join(devices).lower() or 'no device'} here, not "
+                f"{self._settings.device!r}; set one of these, or install that device's driver"
+            )
+        capabilities = self._core.get_property(self._device, "OPTIMIZATION_CAPABILITIES")
+        if _CAPABILITIES[self._settings.precision] not in capabilities:
+            known = [name for name, capability in _CAPABILITIES.items() if capability in capabilities]
+            device = self._core.get_property(self._device, "FULL_DEVICE_NAME")
+            raise EngineUnavailableError(
+                f"engine.precision: {device} cannot compute in {self._settings.precision}; "
+                f"set engine.precision: {' or '.join(known)}"
+            )
+        self._graph = self._graphs.graph()
+
+    def predict(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Scores (n, classes, h, w) of a batch (n, 3, h, w), both float32; raises as `Engine.predict`."""
+        batch = checked_batch(batch)
+        compiled = self._compiled_for(batch.shape)
+        try:
+            result = compiled(batch, share_inputs=True)[0]
+        except RuntimeError as error:
+            raise EngineError(f"OpenVINO failed on a batch of shape {batch.shape}: {error}") from error
+        return np.array(result, dtype=np.float32)
+
+    def close(self) -> None:
+        """Free the compiled networks."""
+        self._compiled.clear()
+        self._graphs.close()
+
+    def _compiled_for(self, shape: tuple[int, ...]) -> Any:
+        if shape in self._compiled:
+            self._compiled.move_to_end(shape)
+        else:
+            while len(self._compiled) >= MAX_COMPILED:
+                self._compiled.popitem(last=False)
+            self._compiled[shape] = self._compile(shape)
+        return self._compiled[shape]
+
+    def _compile(self, shape: tuple[int, ...]) -> Any:
+        precision = getattr(self._openvino.Type, self._settings.precision)
+        options: dict[str, Any] = {
+            "INFERENCE_PRECISION_HINT": precision,
+            "PERFORMANCE_HINT": "LATENCY",
+            "NUM_STREAMS": 1,
+        }
+        if self._device == "CPU":
+            # Pinned threads of several worker processes would share one core.
+            options |= {"INFERENCE_NUM_THREADS": self._threads, "ENABLE_CPU_PINNING": False}
+        try:
+            network = self._core.read_model(self._graph)
+            network.reshape(shape)
+            compiled = self._core.compile_model(network, self._device, options)
+        except RuntimeError as error:
+            raise EngineError(
+                f"OpenVINO cannot compile the network for an input of {shape}: {error}"
+            ) from error
+        taken = compiled.get_property("INFERENCE_PRECISION_HINT")
+        if taken != precision:
+            raise EngineUnavailableError(
+                f"engine.precision: OpenVINO took {taken} on {self._device} instead of "
+                f"{self._settings.precision}; set another precision or device"
+            )
+        return compiled
