@@ -1,0 +1,193 @@
+"""Imports run one way, and importing a package costs next to nothing."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+OWN = ("landmarks", "pipeline", "training", "benchmarks", "run_pipeline")
+
+# From the ground up. A module imports from its own line and the lines above it, never from below; a package's
+# name stands for all of its modules.
+LAYERS = (
+    ("landmarks", "pipeline", "pipeline.errors"),
+    ("pipeline.config", "pipeline.names", "pipeline.metrics"),
+    ("pipeline.caffe_format", "pipeline.downloads", "pipeline.images"),
+    ("pipeline.models", "pipeline.model_install"),
+    ("pipeline.engines",),
+    ("pipeline.crop", "pipeline.results", "pipeline.uncrop", "pipeline.refine", "pipeline.network"),
+    ("pipeline.inputs", "pipeline.outputs", "pipeline.manifest", "pipeline.loading"),
+    ("pipeline.photo",),
+    ("pipeline.worker",),
+    ("pipeline.executors",),
+    ("pipeline.runner",),
+    ("pipeline.evaluate",),
+    ("run_pipeline",),
+    ("training",),
+    ("benchmarks",),
+)
+
+# What takes a noticeable part of a second, or much memory, to import.
+HEAVY = {
+    "caffe",
+    "cv2",
+    "dlib",
+    "face_recognition_models",
+    "onnx",
+    "onnxruntime",
+    "openvino",
+    "PIL",
+    "ray",
+    "torch",
+}
+
+
+def _modules() -> dict[str, Path]:
+    files = [ROOT / "run_pipeline.py"]
+    for package in OWN[:-1]:
+        files += sorted((ROOT / package).rglob("*.py"))
+    return {_name(file): file for file in files}
+
+
+def _name(file: Path) -> str:
+    parts = file.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = _modules()
+
+
+def _is_type_checking(test: ast.expr) -> bool:
+    return (isinstance(test, ast.Name) and test.id == "TYPE_CHECKING") or (
+        isinstance(test, ast.Attribute) and test.attr == "TYPE_CHECKING"
+    )
+
+
+def _statements(body: list[ast.stmt], *, on_import: bool) -> Iterator[ast.stmt]:
+    """All statements that run, without those for type checkers; ``on_import``: not those inside functions."""
+    for statement in body:
+        if isinstance(statement, ast.If) and _is_type_checking(statement.test):
+            yield from _statements(statement.orelse, on_import=on_import)
+            continue
+        if on_import and isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        yield statement
+        for field in ("body", "orelse", "finalbody"):
+            yield from _statements(getattr(statement, field, []), on_import=on_import)
+        for handler in [*getattr(statement, "handlers", []), *getattr(statement, "cases", [])]:
+            yield from _statements(handler.body, on_import=on_import)
+
+
+def _imports(name: str, *, on_import: bool = False) -> set[str]:
+    """The modules that a module imports: ours by their full name, others by the first part of theirs."""
+    file = MODULES[name]
+    package = name if file.name == "__init__.py" else name.rpartition(".")[0]
+    found: set[str] = set()
+    for statement in _statements(
+        ast.parse(file.read_text("utf-8"), feature_version=(3, 11)).body, on_import=on_import
+    ):
+        if isinstance(statement, ast.Import):
+            found |= {alias.name for alias in statement.names}
+        elif isinstance(statement, ast.ImportFrom):
+            above = (
+                package.split(".")[: len(package.split(".")) - statement.level + 1] if statement.level else []
+            )
+            module = ".".join([*above, *([statement.module] if statement.module else [])])
+            for alias in statement.names:
+                whole = f"{module}.{alias.name}"
+                found.add(whole if whole in MODULES else module)
+    return {full if full.partition(".")[0] in OWN else full.partition(".")[0] for full in found}
+
+
+def _layer(name: str) -> int | None:
+    ranks = [
+        rank
+        for rank, layer in enumerate(LAYERS)
+        for entry in layer
+        if name == entry or (entry != "pipeline" and name.startswith(f"{entry}."))
+    ]
+    return ranks[0] if ranks else None
+
+
+def _loaded_with(name: str) -> set[str]:
+    """Everything that ``import name`` loads of ours and names of others, by reading the files."""
+    loaded: set[str] = set()
+    waiting = [name]
+    while waiting:
+        current = waiting.pop()
+        if current in loaded:
+            continue
+        loaded.add(current)
+        if current in MODULES:
+            waiting += _imports(current, on_import=True)
+            waiting += [current.rpartition(".")[0]] if "." in current else []
+    return loaded
+
+
+def test_the_readers_of_imports_find_what_they_should() -> None:
+    assert {"landmarks.geometry", "numpy"} <= _imports("pipeline.crop")
+    assert "pipeline.errors" in _imports("pipeline.config")
+    assert "pipeline.crop" in _loaded_with("pipeline.uncrop")
+    assert _layer("pipeline.engines.base") == _layer("pipeline.engines")
+    assert _layer("pipeline.unheard_of") is None
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_every_module_imports_downwards_only(name: str) -> None:
+    rank = _layer(name)
+    assert rank is not None, f"{name} has no place in LAYERS: say what it may import, and who may import it"
+    upwards = sorted(
+        imported
+        for imported in _imports(name)
+        if imported.partition(".")[0] in OWN and (_layer(imported) or 0) > rank
+    )
+    assert not upwards, f"{name} imports {', '.join(upwards)}, which stand above it"
+
+
+@pytest.mark.parametrize("name", sorted(name for name in MODULES if name.partition(".")[0] == "landmarks"))
+def test_landmarks_stand_alone(name: str) -> None:
+    ours = {imported for imported in _imports(name) if imported.partition(".")[0] in OWN}
+    assert {imported for imported in ours if imported.partition(".")[0] != "landmarks"} == set()
+
+
+@pytest.mark.parametrize("name", sorted(name for name, file in MODULES.items() if file.name == "__init__.py"))
+def test_packages_import_nothing_heavy(name: str) -> None:
+    assert _loaded_with(name) & HEAVY == set()
+
+
+def test_the_program_asks_for_its_config_before_anything_heavy() -> None:
+    assert _loaded_with("pipeline.config") & HEAVY == set()
+
+
+def test_no_two_modules_need_each_other_to_load() -> None:
+    for name in MODULES:
+        around = {
+            imported
+            for imported in _imports(name, on_import=True)
+            if imported != name and not name.startswith(f"{imported}.") and name in _closure(imported)
+        }
+        assert not around, f"{name} and {sorted(around)} import each other while loading"
+
+
+def _closure(name: str) -> set[str]:
+    """What loading ``name`` reaches by imports alone, without the packages that its name lies in."""
+    reached: set[str] = set()
+    waiting = [name]
+    while waiting:
+        current = waiting.pop()
+        if current in MODULES and current not in reached:
+            reached.add(current)
+            waiting += _imports(current, on_import=True)
+    return reached
+
+
+def test_the_caffe_worker_is_one_file_for_old_interpreters() -> None:
+    name = "pipeline.engines.caffe_worker"
+    allowed = set(sys.stdlib_module_names) | {"numpy", "caffe", "google"}
+    assert _imports(name) <= allowed, "the worker runs where only Caffe and numpy are installed"
+    ast.parse(MODULES[name].read_text("utf-8"), feature_version=(3, 6))
