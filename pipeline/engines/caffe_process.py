@@ -86,7 +86,7 @@ class CaffeProcess:
             raise self._failure("ended before it spoke") from error
         if magic != caffe_worker.MAGIC:
             self._process.kill()
-            said = (magic + self._stdout.read(200)).decode("utf-8", "replace")
+            said = (magic + self._stdout.read(200)).decode("utf-8", "replace").strip()
             raise self._failure(f"is not the worker: it printed {said!r} to stdout")
 
     def send(self, kind: bytes, payload: bytes | Path = b"") -> None:
