@@ -1,0 +1,198 @@
+"""All stages in order, with a finder and engines that fail on purpose."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from landmarks.finder import FaceFinder
+from landmarks.geometry import Box, Detection, FaceLandmarks
+from pipeline.config import Config
+from pipeline.engines.base import EngineInfo
+from pipeline.errors import DetectionError, EngineError, SegmentationError
+from pipeline.network import FaceNetwork
+from pipeline.photo import PhotoSegmenter, face_box
+from pipeline.results import PhotoResult
+
+Floats = NDArray[np.float32]
+Pixels = NDArray[np.uint8]
+
+
+def face_at(x: int, y: int, size: int, score: float = 1.0) -> FaceLandmarks:
+    """Landmarks on a circle in a square."""
+    angles = np.linspace(0, 2 * np.pi, 68, endpoint=False)
+    points = np.stack(
+        [x + size / 2 + size / 2 * np.cos(angles), y + size / 2 + size / 2 * np.sin(angles)], axis=1
+    )
+    return FaceLandmarks(points.round().astype(np.int64), Detection(Box(x, y, size, size), score, "hog"))
+
+
+class FixedFinder(FaceFinder):
+    """Finds what it is told."""
+
+    def __init__(self, faces: Sequence[FaceLandmarks], error: Exception | None = None) -> None:
+        self.faces = tuple(faces)
+        self.error = error
+
+    def find(self, image: Pixels) -> tuple[FaceLandmarks, ...]:
+        if self.error:
+            raise self.error
+        return self.faces
+
+
+class BrightnessEngine:
+    """Bright is face: the margin is blue minus its mean."""
+
+    info = EngineInfo("brightness", "1", "cpu", "f32", 1)
+
+    def load(self) -> None:
+        return
+
+    def predict(self, batch: Floats) -> Floats:
+        return np.stack([np.zeros_like(batch[:, 0]), batch[:, 0]], axis=1)
+
+    def close(self) -> None:
+        return
+
+
+class FailsOnDark(BrightnessEngine):
+    """Fails on any batch that holds a crop with nothing bright in it."""
+
+    def predict(self, batch: Floats) -> Floats:
+        if (batch.max(axis=(1, 2, 3)) < 0).any():
+            raise EngineError("the engine does not like the dark")
+        return super().predict(batch)
+
+
+def segmenter(
+    faces: Sequence[FaceLandmarks], config: Config | None = None, engine: BrightnessEngine | None = None
+) -> PhotoSegmenter:
+    network = FaceNetwork(engine or BrightnessEngine(), (32, 32))
+    return PhotoSegmenter(config or Config(), FixedFinder(faces), network)
+
+
+def photo(*bright: tuple[int, int, int], size_wh: tuple[int, int] = (200, 120)) -> Pixels:
+    """Dark, with bright discs (x, y, diameter)."""
+    image = np.zeros((size_wh[1], size_wh[0], 3), np.uint8)
+    rows, columns = np.mgrid[: size_wh[1], : size_wh[0]]
+    for x, y, size in bright:
+        inside = (columns - x - size / 2) ** 2 + (rows - y - size / 2) ** 2 <= (size / 2) ** 2
+        image[inside] = 255
+    return image
+
+
+def iou(result: PhotoResult, image: Pixels) -> float:
+    mask, truth = result.mask > 0, image[:, :, 0] > 0
+    return float((mask & truth).sum() / (mask | truth).sum())
+
+
+def test_masks_lie_where_the_faces_are() -> None:
+    image = photo((20, 40, 50), (120, 50, 60))
+    result = segmenter([face_at(20, 40, 50), face_at(120, 50, 60)]).segment(image)
+    assert result.status == "ok"
+    assert result.instances.shape == (120, 200)
+    assert set(np.unique(result.instances)) == {0, 1, 2}
+    assert iou(result, image) > 0.93
+    assert result.instances[65, 45] == 1
+    assert result.instances[80, 150] == 2
+    assert all(0.9 < face.score <= 1 for face in result.faces)
+    assert list(result.timings) == ["landmarks", "crop", "network", "uncrop"]
+
+
+def test_a_photo_without_faces() -> None:
+    result = segmenter([]).segment(photo())
+    assert result.status == "no_face"
+    assert not result.mask.any()
+    assert result.mask.shape == (120, 200)
+
+
+def test_a_face_beyond_the_frame_is_cut_by_it() -> None:
+    image = photo((-25, 40, 50))
+    result = segmenter([face_at(-25, 40, 50)]).segment(image)
+    assert result.status == "ok"
+    assert iou(result, image) > 0.9
+
+
+def test_selection_is_applied() -> None:
+    image = photo((20, 40, 50), (120, 50, 60))
+    config = Config.model_validate({"faces": {"select": "largest"}})
+    result = segmenter([face_at(20, 40, 50), face_at(120, 50, 60)], config).segment(image)
+    assert len(result.faces) == 1
+    assert result.mask[80, 150] == 255
+    assert result.mask[65, 45] == 0
+
+
+def test_soft_masks_are_made_when_asked_for() -> None:
+    image = photo((20, 40, 50))
+    config = Config.model_validate({"output": {"soft_masks": True}})
+    assert segmenter([face_at(20, 40, 50)]).segment(image).alpha is None
+    alpha = segmenter([face_at(20, 40, 50)], config).segment(image).alpha
+    assert alpha is not None
+    assert alpha.shape == image.shape[:2]
+    assert alpha[65, 45] == 255
+
+
+def test_refinement_is_applied() -> None:
+    image = photo((20, 40, 50))
+    image[60:66, 40:46] = 0
+    config = Config.model_validate({"refine": {"fill_holes": True}})
+    assert segmenter([face_at(20, 40, 50)]).segment(image).mask[63, 43] == 0
+    filled = segmenter([face_at(20, 40, 50)], config).segment(image)
+    assert filled.mask[63, 43] == 255
+    assert filled.instances[63, 43] == 1
+
+
+def test_one_failing_face_costs_only_itself() -> None:
+    image = photo((20, 40, 50))
+    faces = [face_at(20, 40, 50), face_at(140, 60, 40)]
+    result = segmenter(faces, engine=FailsOnDark()).segment(image)
+    assert result.status == "partial"
+    assert len(result.faces) == 1
+    assert [(error.stage, error.type) for error in result.errors] == [("network", "EngineError")]
+    assert "does not like the dark" in result.errors[0].message
+    assert iou(result, image) > 0.93
+
+
+def test_when_every_face_fails_so_does_the_photo() -> None:
+    with pytest.raises(EngineError, match="the dark"):
+        segmenter([face_at(20, 40, 50)], engine=FailsOnDark()).segment(photo())
+    with pytest.raises(SegmentationError, match="none of 2 faces"):
+        segmenter([face_at(20, 40, 50), face_at(120, 40, 50)], engine=FailsOnDark()).segment(photo())
+
+
+def test_a_face_whose_crop_is_empty_is_an_error() -> None:
+    with pytest.raises(SegmentationError, match="its crop is empty"):
+        segmenter([face_at(0, 0, 1)]).segment(photo(size_wh=(1, 1)))
+
+
+def test_errors_of_dlib_become_ours() -> None:
+    broken = PhotoSegmenter(
+        Config(), FixedFinder([], RuntimeError("bad alloc")), FaceNetwork(BrightnessEngine(), (32, 32))
+    )
+    with pytest.raises(DetectionError, match=r"dlib failed.*bad alloc"):
+        broken.segment(photo())
+
+
+def test_wrong_pictures_are_refused() -> None:
+    for wrong in (np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8), np.zeros((4, 4, 3), np.float32)):
+        with pytest.raises(ValueError, match=r"image: expected \(H, W, 3\) uint8"):
+            segmenter([]).segment(wrong)  # type: ignore[arg-type]
+
+
+def test_the_photo_is_not_changed() -> None:
+    image = photo((20, 40, 50))
+    before = image.copy()
+    segmenter([face_at(20, 40, 50)]).segment(image)
+    assert (image == before).all()
+
+
+def test_the_matlab_convention_is_shifted_to_whole_half_open_pixels() -> None:
+    points = face_at(60, 40, 40).points
+    config = Config.model_validate({"crop": {"convention": "matlab"}})
+    matlab, cpp = face_box(points, (200, 120), config), face_box(points, (200, 120), Config())
+    assert abs(matlab.x - cpp.x) <= 2
+    assert abs(matlab.y - cpp.y) <= 2
+    assert matlab.width - cpp.width in {0, 1, 2}  # the C++ function drops the last column
