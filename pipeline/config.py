@@ -118,6 +118,7 @@ class ExecutionConfig(_Section):
     workers: Positive | Auto = "auto"
     skip_done: bool = True
     time_limit_seconds: Annotated[float, Field(gt=0)] | None = 300.0
+    memory_limit_mb: Positive | None = None
     address: Annotated[str, Field(min_length=1)] = "local"
 
 

@@ -18,9 +18,13 @@ from pipeline.images import SNIFF_BYTES, printable, sniff_format
 from pipeline.names import Namer, path_below
 
 IMAGE_SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".tif", ".tiff", ".bmp", ".dib", ".gif")
-    + (".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k", ".jpx", ".avif", ".heic", ".heif", ".jxl")
-    + (".dng", ".nef", ".cr2", ".cr3", ".arw", ".orf", ".rw2", ".raf")
+    f".{suffix}"
+    for group in (
+        ("jpg", "jpeg", "jpe", "jfif", "mpo", "png", "webp", "tif", "tiff", "bmp", "dib", "gif"),
+        ("ppm", "pgm", "pbm", "pnm", "jp2", "j2k", "jpx", "avif", "heic", "heif", "jxl"),
+        ("dng", "nef", "cr2", "cr3", "arw", "orf", "rw2", "raf"),
+    )
+    for suffix in group
 )
 """Files of these names in a folder are listed whatever is in them: a damaged one is not overlooked."""
 
@@ -179,7 +183,7 @@ class _Collector:
     def _add_folder(self, folder: str, root: str) -> None:
         if _identity(folder) == self._output:
             raise OSError("is output.directory itself; write the output elsewhere")
-        next(Path(folder).iterdir(), None)  # one that cannot be read is a wrong input, not a failed photograph
+        next(Path(folder).iterdir(), None)  # unreadable: a wrong input, not a failed photograph
         found = sorted(self._walk(folder), key=os.fsencode)
         inside = path_below(folder, root) or "."
         for relative in found:

@@ -104,7 +104,7 @@ class Namer:
 
 
 def path_below(path: str, folder: str) -> str | None:
-    """Path of ``path`` from ``folder`` (``.`` for itself), or None if it is not below it; links aren't read."""
+    """Path of ``path`` from ``folder`` (``.`` for itself), or None if it is not below it; reads no links."""
     if path == folder:
         return "."
     prefix = folder.rstrip(os.sep) + os.sep

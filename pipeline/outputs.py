@@ -24,6 +24,7 @@ OVERLAY_ALPHA = 0.5
 """Red, half transparent: upstream's overlay (face_segmentation, `renderSegmentation`)."""
 
 OVERLAY_QUALITY = 92
+JPEG_MAX_SIDE_PX = 65500
 PNG_COMPRESSION = 3
 
 PHOTO_FOLDERS = ("masks", "instances", "overlays", "soft_masks")
@@ -71,19 +72,19 @@ def write_outputs(
     files: dict[str, str] = {}
     for kind, suffix, picture in _photo_pictures(result, pixels, config):
         files[kind] = f"{kind}/{name}{suffix}"
-        write_atomically(root / files[kind], _encode(suffix, to_stored_orientation(picture, turn)))
+        write_atomically(root / files[kind], [_encode(suffix, to_stored_orientation(picture, turn))])
     face_files: list[dict[str, str]] = []
     for number, face in enumerate(result.faces, start=1):
         face_files.append({})
         for kind, picture in _face_pictures(face, config):
             face_files[-1][kind] = f"{kind}/{name}_{number}.png"
             encoded = _encode(".png", to_stored_orientation(picture, turn))
-            write_atomically(root / face_files[-1][kind], encoded)
+            write_atomically(root / face_files[-1][kind], [encoded])
     _remove_further_faces(root, name, len(result.faces) + 1)
     return files, face_files
 
 
-def write_atomically(path: Path, content: bytes, *, sync: bool = False) -> None:
+def write_atomically(path: Path, content: Iterable[bytes], *, sync: bool = False) -> None:
     """Write a file under a temporary name in its folder, then rename it.
 
     Parameters
@@ -91,7 +92,7 @@ def write_atomically(path: Path, content: bytes, *, sync: bool = False) -> None:
     path
         Where to; missing folders are made.
     content
-        All of it.
+        All of it, in pieces.
     sync
         Wait until it is on the disk.
 
@@ -108,7 +109,7 @@ def write_atomically(path: Path, content: bytes, *, sync: bool = False) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             file = temporary.open("xb")
         with file:
-            file.write(content)
+            file.writelines(content)
             if sync:
                 file.flush()
                 os.fsync(file.fileno())
@@ -197,7 +198,8 @@ def _photo_pictures(
     if config.instances:
         yield "instances", ".png", result.instances
     if config.overlays:
-        yield "overlays", ".jpg", overlay(pixels, mask)
+        suffix = ".jpg" if max(mask.shape) <= JPEG_MAX_SIDE_PX else ".png"
+        yield "overlays", suffix, overlay(pixels, mask)
     if config.soft_masks:
         yield "soft_masks", ".png", mask if result.alpha is None else result.alpha
 
@@ -232,8 +234,8 @@ def overlay(pixels: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDArray[np.ui
         return painted
     part = (slice(y, y + height), slice(x, x + width))
     inside = mask[part] > 0
-    blended = pixels[part].astype(np.float32) * (1 - OVERLAY_ALPHA) + np.float32(OVERLAY_RGB) * OVERLAY_ALPHA
-    painted[part][inside] = np.rint(blended).astype(np.uint8)[inside]
+    red = np.array(OVERLAY_RGB, np.float32) * OVERLAY_ALPHA
+    painted[part][inside] = np.rint(pixels[part][inside] * (1 - OVERLAY_ALPHA) + red).astype(np.uint8)
     contours, _ = cv2.findContours(mask, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     thickness = max(1, round(max(mask.shape) / 1000))
     return np.asarray(cv2.drawContours(painted, contours, -1, OVERLAY_RGB, thickness), np.uint8)

@@ -1,0 +1,112 @@
+"""What an executor is: tasks in, outcomes out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from pipeline.config import Config
+from pipeline.errors import PhotoError
+from pipeline.worker import Outcome, Task, WorkerSettings, failed_record
+
+
+class Executor(Protocol):
+    """Does tasks somewhere. Made with the configuration; one run at a time."""
+
+    def __init__(self, config: Config) -> None: ...
+
+    @property
+    def workers(self) -> int:
+        """Photographs at once."""
+        ...
+
+    @property
+    def threads(self) -> int:
+        """Threads a worker's network may use."""
+        ...
+
+    @property
+    def lost_workers(self) -> int:
+        """Workers that died or were ended in the run so far; they may have left unfinished files."""
+        ...
+
+    def run(self, settings: WorkerSettings, tasks: Iterable[Task]) -> Iterator[Outcome]:
+        """Yield one outcome a task, in any order.
+
+        Tasks are drawn when there is a worker for them, not before; the run ends when they are used up and
+        done. Closing the iterator stops at once: workers are ended, what they had in hand is dropped.
+
+        Parameters
+        ----------
+        settings
+            What workers need.
+        tasks
+            Photographs to do.
+
+        Raises
+        ------
+        OutputError
+            Results cannot be written.
+        ModelError, EngineError
+            The models cannot be loaded.
+        """
+        ...
+
+
+def usable_cores() -> int:
+    """Cores that this process may use: its affinity, and the quota of its control group (v2 and v1)."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    for path in ("/sys/fs/cgroup/cpu.max", "/sys/fs/cgroup/cpu/cpu.cfs_quota_us"):
+        try:
+            quota, *period = Path(path).read_text(encoding="ascii").split()
+            period = period or [Path(path).with_name("cpu.cfs_period_us").read_text(encoding="ascii")]
+            if quota not in ("max", "-1"):
+                cores = min(cores, max(1, round(int(quota) / int(period[0]))))
+        except (OSError, ValueError):
+            continue
+    return cores
+
+
+def settle_workers(config: Config, cores: int) -> int:
+    """Number of workers: as configured; ``auto`` is one a core, at most 4 when they share an accelerator."""
+    workers = config.execution.workers
+    if workers != "auto":
+        return workers
+    return cores if config.engine.device.lower() == "cpu" else min(cores, 4)
+
+
+def settle_threads(config: Config, cores: int, workers: int) -> int:
+    """Threads of a worker's network: as configured; ``auto`` shares the cores among the workers."""
+    threads = config.engine.threads
+    return max(1, cores // workers) if threads == "auto" else threads
+
+
+def thread_environment(threads: int) -> dict[str, str]:
+    """Variables that keep BLAS and OpenMP to so many threads; they must be set before these are loaded."""
+    names = ("OMP", "OPENBLAS", "MKL", "BLIS", "NUMEXPR")
+    return {f"{name}_NUM_THREADS": str(threads) for name in names}
+
+
+MAX_FAILED_STARTS = 3
+"""Workers in a row that may die before they have loaded the models; then the run stops."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A photograph in the hands of a worker, for the first or the second time."""
+
+    task: Task
+    number: int = 1
+
+    @classmethod
+    def first(cls, tasks: Iterator[Task]) -> Attempt | None:
+        """Draw the next task; None when they are used up."""
+        task = next(tasks, None)
+        return None if task is None else cls(task)
+
+    def failed(self, settings: WorkerSettings, error: PhotoError) -> Outcome:
+        """The outcome of a photograph that lost two workers."""
+        return Outcome(self.task.name, failed_record(self.task, settings, error))

@@ -1,0 +1,291 @@
+"""Photographs in worker processes of this machine. A worker that dies or hangs costs only its photograph."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection, wait
+
+import cv2
+import psutil
+
+from pipeline.config import Config
+from pipeline.errors import EngineError, PhotoError, TimeLimitError, UncropError, WorkerLostError
+from pipeline.executors.base import (
+    MAX_FAILED_STARTS,
+    Attempt,
+    settle_threads,
+    settle_workers,
+    thread_environment,
+    usable_cores,
+)
+from pipeline.worker import Outcome, Task, Worker, WorkerSettings
+
+_MEMORY_INTERVAL_SECONDS = 0.2
+_CLOSE_SECONDS = 5.0
+_PR_SET_PDEATHSIG = 1
+
+_log = logging.getLogger(__name__)
+
+
+class ProcessExecutor:
+    """Keeps a number of processes, each with its own models, and gives each one photograph at a time.
+
+    Processes are spawned, not forked: a fork of a process with threads may hang.
+
+    Parameters
+    ----------
+    config
+        ``execution.workers``, ``time_limit_seconds``, ``memory_limit_mb`` and ``engine.threads`` are used.
+    """
+
+    def __init__(self, config: Config) -> None:
+        cores = usable_cores()
+        self.workers = settle_workers(config, cores)
+        self.threads = settle_threads(config, cores, self.workers)
+        self.lost_workers = 0
+        self._time_limit = config.execution.time_limit_seconds
+        self._memory_limit_mb = config.execution.memory_limit_mb
+
+    def run(self, settings: WorkerSettings, tasks: Iterable[Task]) -> Iterator[Outcome]:
+        """Yield one outcome a task, in any order; see `pipeline.executors.base.Executor`."""
+        waiting = iter(tasks)
+        again: deque[Attempt] = deque()
+        workers: list[_Process] = []
+        failed_starts = 0
+        finished = False
+        try:
+            while True:
+                self._feed(settings, workers, waiting, again)
+                busy = [worker for worker in workers if worker.attempt is not None]
+                if not busy:
+                    break
+                for worker in self._wait(busy):
+                    outcome = worker.receive()
+                    if outcome is not None:
+                        failed_starts = 0
+                        yield outcome
+                        continue
+                    lost = worker.lost(self._memory_limit_mb)
+                    attempt = worker.attempt
+                    if lost is None or attempt is None:
+                        continue
+                    workers.remove(worker)
+                    self.lost_workers += 1
+                    if not worker.began:
+                        failed_starts += 1
+                        if failed_starts >= MAX_FAILED_STARTS:
+                            raise EngineError(
+                                f"the workers die before they have loaded the models: {lost}. "
+                                "Try --set execution.executor=serial to see why"
+                            )
+                        again.append(attempt)
+                    elif attempt.number == 1:
+                        _log.warning("%s: %s; trying it once more", ascii(attempt.task.path), lost)
+                        again.append(Attempt(attempt.task, 2))
+                    else:
+                        yield attempt.failed(settings, lost)
+            finished = True
+        finally:
+            for worker in workers:
+                worker.close(gently=finished)
+
+    def _feed(
+        self,
+        settings: WorkerSettings,
+        workers: list[_Process],
+        waiting: Iterator[Task],
+        again: deque[Attempt],
+    ) -> None:
+        """Give every idle worker a photograph; start workers while there are photographs for them."""
+        while True:
+            idle = next((worker for worker in workers if worker.attempt is None), None)
+            if idle is None and len(workers) == self.workers:
+                return
+            attempt = again.popleft() if again else Attempt.first(waiting)
+            if attempt is None:
+                return
+            if idle is None:
+                idle = _Process(settings, self.threads, self._time_limit)
+                workers.append(idle)
+            idle.give(attempt)
+
+    def _wait(self, busy: list[_Process]) -> list[_Process]:
+        """Wait until a worker has something to say, has died, or has reached a limit."""
+        deadlines = [worker.deadline for worker in busy if worker.deadline is not None]
+        timeout = max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
+        if self._memory_limit_mb is not None:
+            timeout = min(_MEMORY_INTERVAL_SECONDS, timeout or _MEMORY_INTERVAL_SECONDS)
+        ready = set(wait([worker.connection for worker in busy] + [w.sentinel for w in busy], timeout))
+        if not ready:
+            return busy
+        return [worker for worker in busy if worker.connection in ready or worker.sentinel in ready]
+
+
+class _Process:
+    """A worker process, seen from the parent."""
+
+    def __init__(self, settings: WorkerSettings, threads: int, time_limit: float | None) -> None:
+        self.attempt: Attempt | None = None
+        self.began = False
+        self.deadline: float | None = None
+        self._time_limit = time_limit
+        self.connection, theirs = multiprocessing.Pipe()
+        self._process = multiprocessing.get_context("spawn").Process(
+            target=_work, args=(settings, theirs, threads), daemon=True, name="uncrop-worker"
+        )
+        with _inherited(thread_environment(threads)):
+            self._process.start()
+        theirs.close()
+        self.sentinel = self._process.sentinel
+
+    def give(self, attempt: Attempt) -> None:
+        self.attempt = attempt
+        self.began = False
+        self.deadline = None
+        try:
+            self.connection.send(attempt.task)
+        except OSError:
+            self._process.kill()  # it has died idle; noticed by its sentinel
+
+    def receive(self) -> Outcome | None:
+        """Read what the worker says; the outcome when it has one. An error that ends the run is raised."""
+        try:
+            while self.connection.poll():
+                message = self.connection.recv()
+                if isinstance(message, Outcome):
+                    self.attempt = None
+                    self.deadline = None
+                    return message
+                if isinstance(message, UncropError):
+                    raise message
+                self.began = bool(message)
+                limited = self.began and self._time_limit is not None
+                self.deadline = time.monotonic() + (self._time_limit or 0) if limited else None
+        except (EOFError, OSError):
+            self._process.join(_CLOSE_SECONDS)
+            self._process.kill()
+            self._process.join()
+        return None
+
+    def lost(self, memory_limit_mb: int | None) -> PhotoError | None:
+        """Whether the worker is gone, or has gone beyond a limit and is ended now."""
+        if not self._process.is_alive():
+            self._end()
+            return WorkerLostError(_cause_of_death(self._process.exitcode))
+        if self.deadline is not None and time.monotonic() >= self.deadline:
+            self._end()
+            return TimeLimitError(
+                f"took longer than {self._time_limit:g} s. Leave it out, or raise execution.time_limit_seconds"
+            )
+        if memory_limit_mb is not None and _memory_mb(self._process.pid) > memory_limit_mb:
+            self._end()
+            return WorkerLostError(
+                f"its worker took more than {memory_limit_mb} MB of memory. "
+                "Raise execution.memory_limit_mb, or lower input.max_pixels"
+            )
+        return None
+
+    def close(self, *, gently: bool) -> None:
+        if gently:
+            try:
+                self.connection.send(None)
+            except OSError:
+                gently = False
+        self._process.join(_CLOSE_SECONDS if gently else 0)
+        self._end()
+
+    def _end(self) -> None:
+        """Kill the process with all that it has started."""
+        for process in _family(self._process.pid):
+            try:
+                process.kill()
+            except psutil.NoSuchProcess:
+                continue
+        self._process.join()
+        self.connection.close()
+
+
+def _work(settings: WorkerSettings, connection: Connection, threads: int) -> None:
+    """Run in the worker: take tasks until there are no more."""
+    _die_with_parent()
+    logging.basicConfig(level=settings.log_level, format="%(levelname)s: %(message)s")
+    cv2.setNumThreads(threads)
+    worker = Worker(settings, on_load=lambda loading: connection.send(not loading))
+    try:
+        while (task := connection.recv()) is not None:
+            connection.send(True)
+            try:
+                connection.send(worker.process(task))
+            except UncropError as error:
+                connection.send(error)
+                return
+        worker.close()
+    except (EOFError, OSError):
+        return  # the parent has gone
+
+
+def _die_with_parent() -> None:
+    """Have the kernel end this process when its parent is killed; elsewhere it ends after its photograph."""
+    parent = multiprocessing.parent_process()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if parent is not None and parent.pid != os.getppid():
+            os._exit(1)
+
+
+@contextmanager
+def _inherited(environment: dict[str, str]) -> Iterator[None]:
+    """Set what a child starts with: environment variables, and Ctrl-C blocked (the parent decides on it)."""
+    before = {name: os.environ.get(name) for name in environment}
+    os.environ.update(environment)
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if os.name == "posix" else None
+    try:
+        yield
+    finally:
+        if mask is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _cause_of_death(exitcode: int | None) -> str:
+    if exitcode is None or exitcode >= 0:
+        return f"its worker ended by itself (exit code {exitcode}). See what it wrote above"
+    try:
+        name = signal.Signals(-exitcode).name
+    except ValueError:
+        name = f"signal {-exitcode}"
+    if name == "SIGKILL":
+        return "its worker was killed (SIGKILL), most likely for lack of memory. Lower execution.workers"
+    return f"its worker crashed ({name}). Leave the photograph out, or convert it"
+
+
+def _family(pid: int | None) -> list[psutil.Process]:
+    try:
+        process = psutil.Process(pid)
+        return [*process.children(recursive=True), process]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _memory_mb(pid: int | None) -> float:
+    """Resident memory of a process and its children, in millions of bytes."""
+    total = 0
+    for process in _family(pid):
+        try:
+            total += process.memory_info().rss
+        except psutil.NoSuchProcess:
+            continue
+    return total / 1e6

@@ -1,0 +1,413 @@
+"""Many photographs: listing, resume, progress, interruption, summary.
+
+::
+
+    summary = run(load_config("configs/default.yaml"))
+    print(summary)                  # counts, where the results are, how to see failures
+    sys.exit(summary.exit_code)     # 0 none failed, 1 some did, 130 interrupted
+
+Errors that stop a run are raised: ConfigError, ModelError, EngineUnavailableError, OutputError (what is
+written is whole; the same command goes on where it stopped).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib import import_module
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, cast
+
+from pipeline.config import Config
+from pipeline.environment import describe_machine, describe_program
+from pipeline.errors import (
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    EXIT_SOME_FAILED,
+    ConfigError,
+    OutputError,
+    Problem,
+)
+from pipeline.inputs import PhotoPath, list_photos
+from pipeline.manifest import DONE, Manifest, read_run, result_digest, write_run
+from pipeline.names import is_case_sensitive
+from pipeline.outputs import remove_leftovers
+from pipeline.progress import Progress
+from pipeline.worker import SegmenterFactory, Task, WorkerSettings, recorded_files
+
+if TYPE_CHECKING:
+    from pipeline.executors.base import Executor
+
+EXECUTORS = {
+    "serial": "pipeline.executors.serial:SerialExecutor",
+    "process": "pipeline.executors.process:ProcessExecutor",
+    "ray": "pipeline.executors.ray_executor:RayExecutor",
+}
+"""``execution.executor`` in the configuration → ``module:class``; imported when asked for."""
+
+ModelHashes = Callable[[Config], Mapping[str, str]]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """How a run ended.
+
+    Attributes
+    ----------
+    directory
+        Where the results are.
+    total
+        Photographs listed.
+    counts
+        Photographs by status: ok, no_face, partial, failed, skipped (done before).
+    faces
+        Faces segmented in this run.
+    seconds
+        Of the whole run.
+    interrupted
+        Whether it was stopped before its end; what was done is kept.
+    """
+
+    directory: Path
+    total: int
+    counts: Mapping[str, int] = field(default_factory=dict)
+    faces: int = 0
+    seconds: float = 0.0
+    interrupted: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """0: none failed; 1: some failed, or some of their faces; 130: interrupted."""
+        if self.interrupted:
+            return EXIT_INTERRUPTED
+        return EXIT_SOME_FAILED if self.counts["failed"] or self.counts["partial"] else EXIT_OK
+
+    def __str__(self) -> str:
+        labels = {
+            "ok": "with faces",
+            "no_face": "without a face",
+            "partial": "with faces that failed",
+            "failed": "failed",
+            "skipped": "done before",
+        }
+        parts = [f"{count} {labels[status]}" for status, count in self.counts.items() if count]
+        lines = [
+            f"{self.total} photographs in {self.seconds:.1f} s: {', '.join(parts) or 'nothing done'}"
+            f"; {self.faces} faces.",
+            f"Results: {self.directory}",
+        ]
+        if self.counts.get("failed") or self.counts.get("partial"):
+            lines.append(f"Failures: python -m pipeline.manifest failed {self.directory}")
+        if self.interrupted:
+            left = self.total - sum(self.counts.values())
+            lines.append(f"Interrupted with {left} photographs left; the same command goes on from here.")
+        return "\n".join(lines)
+
+
+def run(
+    config: Config,
+    *,
+    force: bool = False,
+    quiet: bool = False,
+    verbose: bool = False,
+    factory: SegmenterFactory | None = None,
+    model_hashes: ModelHashes | None = None,
+) -> RunSummary:
+    """Do all photographs that a configuration names.
+
+    Parameters
+    ----------
+    config
+        What to do.
+    force
+        Do photographs again that are done.
+    quiet
+        Neither a progress bar nor a summary on standard error.
+    verbose
+        Log failures with their tracebacks.
+    factory
+        Makes the segmenter in each worker; None: `pipeline.photo.PhotoSegmenter.from_config`.
+    model_hashes
+        SHA-256 of the model files, by which results are known to be up to date; None:
+        `pipeline.loading.model_hashes`.
+
+    Returns
+    -------
+    RunSummary
+
+    Raises
+    ------
+    ConfigError
+        An input is missing, or the output directory cannot be used.
+    ModelError, EngineError
+        The models cannot be loaded.
+    OutputError
+        Results cannot be written any more.
+    """
+    models = (model_hashes or _default_model_hashes())(config)
+    photos = _list(config)
+    directory = Path(config.output.directory)
+    executor = _create_executor(config)
+    settings = WorkerSettings(
+        _settled(config, executor),
+        factory or _default_factory(),
+        result_digest(config, models),
+        str(Path.cwd()),
+        logging.INFO if verbose else logging.WARNING,
+    )
+    with _locked(_prepared(directory)):
+        report = {
+            "state": "running",
+            **describe_program(),
+            "working_directory": settings.working_directory,
+            "config": config.model_dump(mode="json"),
+            "models": dict(models),
+            "digest": settings.digest,
+            "machine": describe_machine(),
+            "executor": {
+                "name": config.execution.executor,
+                "workers": executor.workers,
+                "threads": executor.threads,
+            },
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        return _Run(config, executor, settings, report, force=force, quiet=quiet).all(photos)
+
+
+def plan(config: Config) -> int:
+    """Print what a run would do, and do nothing: photograph, name of its outputs, whether it was done.
+
+    Returns
+    -------
+    int
+        0; wrong configurations and models are raised as by `run`.
+    """
+    digest = result_digest(config, _default_model_hashes()(config))
+    photos = _list(config)
+    directory = Path(config.output.directory)
+    manifest = Manifest(directory) if (directory / "manifest.jsonl").exists() else None
+    done = 0
+    for photo in photos:
+        old = manifest.get(photo.name) if manifest else None
+        is_done = old is not None and config.execution.skip_done and _is_done(old, digest)
+        done += is_done
+        print(f"{'done before' if is_done else 'to do':<12}{photo.path!a}  ->  masks/{photo.name}.png")
+    print(f"{len(photos)} photographs, {done} of them done before (unless they have changed since)")
+    return EXIT_OK
+
+
+class _Run:
+    """One run on its way."""
+
+    def __init__(
+        self,
+        config: Config,
+        executor: Executor,
+        settings: WorkerSettings,
+        report: dict[str, Any],
+        *,
+        force: bool,
+        quiet: bool,
+    ) -> None:
+        self._config = config
+        self._executor = executor
+        self._settings = settings
+        self._report = report
+        self._skip_done = config.execution.skip_done and not force
+        self._quiet = quiet
+        self._directory = Path(config.output.directory)
+        self._counts = Counter(dict.fromkeys(("ok", "no_face", "partial", "failed", "skipped"), 0))
+        self._faces = 0
+        self._engines: list[Mapping[str, Any]] = []
+        self._stop = threading.Event()
+
+    def all(self, photos: list[PhotoPath]) -> RunSummary:
+        start = time.monotonic()
+        unclean = read_run(self._directory).get("state") not in (None, "finished")
+        with Manifest(self._directory) as manifest:
+            if unclean:
+                remove_leftovers(self._directory)
+            write_run(self._directory, self._report)
+            interrupted = True
+            try:
+                interrupted = not self._outcomes(photos, manifest)
+            finally:
+                self._report |= {
+                    "state": "interrupted" if interrupted else "finished",
+                    "engines": self._engines,
+                    "counts": {"total": len(photos), **self._counts},
+                    "faces": self._faces,
+                    "seconds": round(time.monotonic() - start, 3),
+                }
+                self._finish(manifest, unclean or interrupted or self._executor.lost_workers > 0)
+        seconds = time.monotonic() - start
+        summary = RunSummary(
+            self._directory, len(photos), dict(self._counts), self._faces, seconds, interrupted
+        )
+        if not self._quiet:
+            print(summary, file=sys.stderr)
+        return summary
+
+    def _outcomes(self, photos: list[PhotoPath], manifest: Manifest) -> bool:
+        """Do the photographs; False if the run was interrupted before all were done."""
+        done = 0
+        with _interruptible(self._stop), Progress(len(photos), enabled=not self._quiet) as progress:
+            try:
+                with closing(self._executor.run(self._settings, self._tasks(photos, manifest))) as outcomes:  # type: ignore[type-var]
+                    for outcome in outcomes:
+                        done += 1
+                        status = "skipped"
+                        if outcome.record is not None:
+                            manifest.append(outcome.record)
+                            status = outcome.record["status"]
+                            self._faces += len(outcome.record["faces"])
+                        if outcome.engine and outcome.engine not in self._engines:
+                            self._engines.append(outcome.engine)
+                        self._counts[status] += 1
+                        progress.advance(status)
+            except KeyboardInterrupt:
+                return False
+        return done == len(photos)
+
+    def _tasks(self, photos: Iterable[PhotoPath], manifest: Manifest) -> Iterator[Task]:
+        for photo in photos:
+            if self._stop.is_set():
+                return
+            old = manifest.get(photo.name)
+            if old is None:
+                yield Task(photo.path, photo.root, photo.name)
+                continue
+            fresh = self._skip_done and _is_done(old, self._settings.digest)
+            yield Task(
+                photo.path,
+                photo.root,
+                photo.name,
+                old["sha256"] if fresh else None,
+                tuple(recorded_files(old)),
+            )
+
+    def _finish(self, manifest: Manifest, may_have_leftovers: bool) -> None:
+        """Bring the directory in order; after a full disk as far as that goes."""
+        failing = sys.exception() is not None
+        for step in (
+            lambda: remove_leftovers(self._directory) if may_have_leftovers else None,
+            manifest.finish,
+            lambda: write_run(self._directory, self._report),
+        ):
+            try:
+                step()
+            except OutputError as error:
+                if not failing:
+                    raise
+                _log.warning("%s", error)
+
+
+def _is_done(record: Mapping[str, Any], digest: str) -> bool:
+    return record.get("status") in DONE and record.get("digest") == digest and bool(record.get("sha256"))
+
+
+def _list(config: Config) -> list[PhotoPath]:
+    directory = Path(config.output.directory)
+    return list_photos(
+        config.input, output_directory=directory, case_sensitive=_tells_case(directory)
+    )
+
+
+def _tells_case(directory: Path) -> bool:
+    """Ask the nearest folder that is there already."""
+    existing = next(path for path in (directory.absolute(), *directory.absolute().parents) if path.exists())
+    with _usable(directory):
+        return is_case_sensitive(existing)
+
+
+def _prepared(directory: Path) -> Path:
+    with _usable(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+    return directory
+
+
+@contextmanager
+def _usable(directory: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        message = f"{directory}: cannot be written: {error.strerror}; choose another folder"
+        raise ConfigError([Problem("output", "output.directory", message)]) from error
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """Keep a second run out of the same output directory. Where locks are not to be had, there is none."""
+    if os.name != "posix":
+        yield
+        return
+    import fcntl  # noqa: PLC0415 - not on Windows
+
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            message = f"{directory}: another run writes there; wait for it, or choose another folder"
+            raise ConfigError([Problem("output", "output.directory", message)]) from error
+        except OSError as error:
+            _log.info("%s: no lock to be had there: %s", directory, error)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _interruptible(stop: threading.Event) -> Iterator[None]:
+    """First Ctrl-C (or termination): no new photographs; second: KeyboardInterrupt."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+        print("\nStopping: finishing photographs in hand; Ctrl-C again stops at once.", file=sys.stderr)
+
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _create_executor(config: Config) -> Executor:
+    module, _, name = EXECUTORS[config.execution.executor].partition(":")
+    return cast("type[Executor]", getattr(import_module(module), name))(config)
+
+
+def _settled(config: Config, executor: Executor) -> Config:
+    engine = config.engine.model_copy(update={"threads": executor.threads})
+    output = config.output.model_copy(update={"directory": str(Path(config.output.directory).absolute())})
+    return config.model_copy(update={"engine": engine, "output": output})
+
+
+def _default_factory() -> SegmenterFactory:
+    from pipeline.photo import PhotoSegmenter  # noqa: PLC0415 - loads dlib and OpenCV
+
+    return PhotoSegmenter.from_config
+
+
+def _default_model_hashes() -> ModelHashes:
+    from pipeline.loading import model_hashes  # noqa: PLC0415 - loads dlib and OpenCV
+
+    return model_hashes

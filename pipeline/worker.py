@@ -1,0 +1,326 @@
+"""What every worker does with one photograph: read, segment, write, record. The same for all executors."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from os import fsencode
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.config import Config
+from pipeline.errors import EngineError, ImageReadError, OutputError, PhotoError, UncropError
+from pipeline.images import file_sha256, printable, read_photo
+from pipeline.outputs import remove_outputs, write_outputs
+from pipeline.results import FaceResult, PhotoResult, StageError
+
+Record = dict[str, Any]
+"""One line of the manifest."""
+
+_log = logging.getLogger(__name__)
+
+
+class Segmenter(Protocol):
+    """What segments photographs: `pipeline.photo.PhotoSegmenter`, or a stand-in for tests."""
+
+    def segment(self, image: NDArray[np.uint8], /) -> PhotoResult:
+        """Find and segment the faces of an upright (H, W, 3) uint8 RGB photograph."""
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """What really runs; ``engine`` goes into the manifest."""
+        ...
+
+    def close(self) -> None:
+        """Free everything."""
+        ...
+
+
+SegmenterFactory = Callable[[Config], Segmenter]
+"""Loads the models in the worker. It crosses processes, so it must pickle: a function of a module."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """All that a worker needs to start; it pickles.
+
+    Attributes
+    ----------
+    config
+        The whole configuration, threads settled.
+    factory
+        Loads the models.
+    digest
+        What shapes the results; see `pipeline.manifest.result_digest`.
+    working_directory
+        Where relative paths start.
+    log_level
+        Of the worker's log on standard error.
+    """
+
+    config: Config
+    factory: SegmenterFactory
+    digest: str
+    working_directory: str
+    log_level: int = logging.WARNING
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One photograph to do.
+
+    Attributes
+    ----------
+    path, root, name
+        See `pipeline.inputs.PhotoPath`.
+    done_sha256
+        Content for which the present outputs are right: if the file still has it, nothing is done.
+    old_files
+        Files of the present outputs, below the output directory.
+    """
+
+    path: str
+    root: str
+    name: str
+    done_sha256: str | None = None
+    old_files: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a task.
+
+    Attributes
+    ----------
+    name
+        The task's name.
+    record
+        Line for the manifest; None when the photograph had been done before.
+    engine
+        What really ran; None if nothing did.
+    """
+
+    name: str
+    record: Record | None
+    engine: Mapping[str, Any] | None = field(default=None, compare=False)
+
+
+class Worker:
+    """Does photographs one after another with models that are loaded when the first one needs them.
+
+    Parameters
+    ----------
+    settings
+        See `WorkerSettings`.
+    on_load
+        Called with True before the models are loaded and with False afterwards.
+    """
+
+    def __init__(self, settings: WorkerSettings, on_load: Callable[[bool], None] | None = None) -> None:
+        self._settings = settings
+        self._on_load = on_load or (lambda loading: None)
+        self._segmenter: Segmenter | None = None
+        self._description: dict[str, Any] = {}
+
+    def process(self, task: Task) -> Outcome:
+        """Do one photograph.
+
+        Returns
+        -------
+        Outcome
+            Also when the photograph failed: its record then says why.
+
+        Raises
+        ------
+        OutputError
+            Its results cannot be written.
+        ModelError, EngineError
+            The models cannot be loaded.
+        """
+        directory = Path(self._settings.config.output.directory)
+        if task.done_sha256 and self._is_unchanged(task, directory):
+            return Outcome(task.name, None)
+        segmenter = self._segmenter or self._load()
+        record = _Job(task, self._settings, segmenter, self._description.get("engine", {})).run()
+        remove_outputs(directory, task.old_files, keep=recorded_files(record))
+        return Outcome(task.name, record, self._description)
+
+    def close(self) -> None:
+        """Free the models."""
+        if self._segmenter is not None:
+            self._segmenter.close()
+            self._segmenter = None
+
+    def _load(self) -> Segmenter:
+        self._on_load(True)
+        try:
+            self._segmenter = self._settings.factory(self._settings.config)
+            self._description = self._segmenter.describe()
+        except UncropError:
+            raise
+        except Exception as error:
+            raise EngineError(f"the models cannot be loaded: {type(error).__name__}: {error}") from error
+        self._on_load(False)
+        return self._segmenter
+
+    def _is_unchanged(self, task: Task, directory: Path) -> bool:
+        try:
+            if any((directory / file).stat().st_size == 0 for file in task.old_files):
+                return False
+            return file_sha256(task.path) == task.done_sha256
+        except (OSError, ImageReadError):
+            return False
+
+
+class _Job:
+    """One photograph on its way; knows the stage it is in when something fails."""
+
+    def __init__(
+        self, task: Task, settings: WorkerSettings, segmenter: Segmenter, engine: Mapping[str, Any]
+    ) -> None:
+        self._settings = settings
+        self._segmenter = segmenter
+        self._stage = "read"
+        self._seconds: dict[str, float] = {}
+        self._task = task
+        self._record = blank_record(task, settings)
+        self._record["engine"] = {key: value for key, value in engine.items() if key != "threads"}
+
+    def run(self) -> Record:
+        """Run all stages; the one place where any error of a photograph ends."""
+        start = time.perf_counter()
+        try:
+            self._stages()
+        except OutputError:
+            raise
+        except Exception as error:  # noqa: BLE001 - one bad photograph never stops the rest
+            _log.info("%s failed", printable(self._task.path), exc_info=True)
+            stage = error.stage if isinstance(error, PhotoError) else self._stage
+            message = str(error) or type(error).__name__
+            shown = printable(self._task.path)
+            if shown not in message:
+                message = f"{shown}: {message}"
+            self._record.update(status="failed", faces=[], files={})
+            self._record["errors"] = [error_entry(StageError(stage, type(error).__name__, message))]
+            if self._record["sha256"] is None:
+                self._record["sha256"] = self._sha256()
+        self._seconds["total"] = time.perf_counter() - start
+        self._record["seconds"] = {stage: round(value, 4) for stage, value in self._seconds.items()}
+        return self._record
+
+    def _stages(self) -> None:
+        config = self._settings.config
+        with self._in_stage("read"):
+            photo = read_photo(self._task.path, max_pixels=config.input.max_pixels)
+        height, width = photo.pixels.shape[:2]
+        self._record.update(
+            sha256=photo.sha256,
+            format=photo.format,
+            size_wh=[width, height],
+            stored_size_wh=list(photo.stored_size_wh),
+            stored_orientation=photo.orientation,
+        )
+        with self._in_stage("network"):
+            result = self._segmenter.segment(photo.pixels)
+        self._seconds.pop("network")
+        self._seconds.update(result.timings)
+        with self._in_stage("output"):
+            files, face_files = write_outputs(
+                result, photo.pixels, photo.orientation, self._task.name, config.output
+            )
+        self._record.update(
+            status=result.status,
+            faces=[
+                face_entry(number, face, result, written)
+                for number, (face, written) in enumerate(zip(result.faces, face_files, strict=True), start=1)
+            ],
+            files=files,
+            errors=[error_entry(error) for error in result.errors],
+        )
+
+    @contextmanager
+    def _in_stage(self, stage: str) -> Iterator[None]:
+        self._stage = stage
+        start = time.perf_counter()
+        yield
+        self._seconds[stage] = time.perf_counter() - start
+
+    def _sha256(self) -> str | None:
+        try:
+            return file_sha256(self._task.path)
+        except ImageReadError:
+            return None
+
+
+def blank_record(task: Task, settings: WorkerSettings) -> Record:
+    """Start the record of a task; its keys stand in the order of the manifest."""
+    return {
+        "name": task.name,
+        **path_entry("photo", task.path),
+        **path_entry("root", task.root),
+        "status": "failed",
+        "sha256": None,
+        "format": None,
+        "size_wh": None,
+        "stored_size_wh": None,
+        "orientation": settings.config.output.orientation,
+        "stored_orientation": None,
+        "faces": [],
+        "files": {},
+        "errors": [],
+        "engine": {},
+        "digest": settings.digest,
+        "seconds": {},
+    }
+
+
+def failed_record(task: Task, settings: WorkerSettings, error: PhotoError) -> Record:
+    """Make the record of a photograph whose worker could not write one."""
+    record = blank_record(task, settings)
+    message = f"{printable(task.path)}: {error}"
+    record["errors"] = [error_entry(StageError(error.stage, type(error).__name__, message))]
+    return record
+
+
+def path_entry(key: str, path: str) -> dict[str, str]:
+    """A path for JSON: readable text; and, where that is not the path itself, its bytes in hex."""
+    shown = printable(path)
+    return {key: shown} if shown == path else {key: shown, f"{key}_bytes": fsencode(path).hex()}
+
+
+def error_entry(error: StageError) -> dict[str, str]:
+    """An error for the manifest."""
+    return {"stage": error.stage, "type": error.type, "message": error.message}
+
+
+def face_entry(number: int, face: FaceResult, result: PhotoResult, files: dict[str, str]) -> Record:
+    """A face for the manifest; boxes and points in pixels of the upright photograph."""
+    detection = face.landmarks.detection
+    area = np.count_nonzero(result.instances[face.crop.frame_slices] == number)
+    return {
+        "number": number,
+        "box_xywh": [face.crop.box.x, face.crop.box.y, face.crop.box.width, face.crop.box.height],
+        "detection": {
+            "box_xywh": [detection.box.x, detection.box.y, detection.box.width, detection.box.height],
+            "score": round(detection.score, 6),
+            "detector": detection.detector,
+        },
+        "landmarks": face.landmarks.points.tolist(),
+        "score": round(face.score, 6),
+        "area_px": int(area),
+        "files": files,
+    }
+
+
+def recorded_files(record: Mapping[str, Any]) -> list[str]:
+    """Paths below the output directory of every file that a record names."""
+    files = list(record.get("files", {}).values())
+    for face in record.get("faces", ()):
+        files += face.get("files", {}).values()
+    return files
