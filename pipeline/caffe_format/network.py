@@ -22,7 +22,7 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from pipeline.caffe_format.layers import Layer, LayerProblem
-from pipeline.caffe_format.shapes import Shape, blob_shapes, output_shape
+from pipeline.caffe_format.shapes import Shape, blob_shapes, check_arity, output_shape
 from pipeline.errors import ModelFormatError
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ def wire(layers: Sequence[Layer], path: str | PathLike[str]) -> tuple[tuple[int,
     Raises
     ------
     ModelFormatError
-        Nobody wrote that blob before.
+        Nobody wrote that blob before, or a layer has too few or too many bottoms or tops.
     """
     writers: dict[str, int] = {}
     sources = []
@@ -179,6 +179,10 @@ def wire(layers: Sequence[Layer], path: str | PathLike[str]) -> tuple[tuple[int,
             if bottom not in writers:
                 problem = f"layer {layer.name!r} reads blob {bottom!r}, which no earlier layer writes"
                 raise ModelFormatError(path, problem, _HINT)
+        try:
+            check_arity(layer)
+        except LayerProblem as error:
+            raise ModelFormatError(path, f"layer {layer.name!r} ({layer.type}): {error}", _HINT) from error
         sources.append(tuple(writers[bottom] for bottom in layer.bottoms))
         writers.update(dict.fromkeys(layer.tops, index))
     return tuple(sources)

@@ -154,7 +154,7 @@ def output_shape(layer: Layer, bottoms: Sequence[Shape]) -> Shape:
     LayerProblem
         Wrong number of bottoms or tops, wrong parameters, or shapes that do not fit.
     """
-    _check_arity(layer)
+    check_arity(layer)
     shape = _output_shape(layer, bottoms)
     if min(shape, default=1) < 1:
         raise LayerProblem(f"its input {_text(bottoms)} is too small: the output would be {_text([shape])}")
@@ -283,7 +283,8 @@ def _crop_shape(params: Mapping[str, Any], data: Shape, reference: Shape) -> Sha
     return *data[:axis], *reference[axis:]
 
 
-def _check_arity(layer: Layer) -> None:
+def check_arity(layer: Layer) -> None:
+    """Check the number of bottoms and tops; raises `LayerProblem`."""
     low, high = {"Input": (0, 0), "Eltwise": (2, 64), "Concat": (1, 1024), "Crop": (2, 2)}.get(
         layer.type, (1, 1)
     )
