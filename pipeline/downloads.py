@@ -9,6 +9,7 @@ import stat
 import urllib.error
 import urllib.request
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -183,7 +184,7 @@ def unpack(archive: Path, folder: Path, *, max_bytes: int = MAX_UNPACKED_BYTES) 
     try:
         with zipfile.ZipFile(archive) as opened:
             _unpack(opened, archive, folder, max_bytes)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         shutil.rmtree(folder, ignore_errors=True)
         raise ModelFormatError(archive, f"is not a whole zip archive ({error})", "Fetch it again.") from error
     except BaseException:

@@ -67,7 +67,7 @@ def caffe_python() -> str:
 
 
 def picture(height: int, width: int, count: int = 1, seed: int = 3) -> FloatArray:
-    """A batch such as the network stage makes: smooth coloured noise of a photograph's range, minus the mean."""
+    """A batch such as the network stage makes: smooth coloured noise, minus the mean."""
     rng = np.random.default_rng(seed)
     coarse = rng.uniform(-110, 140, (count, 6, 6, 3)).astype(np.float32)
     images = [cv2.resize(image, (width, height), interpolation=cv2.INTER_CUBIC) for image in coarse]

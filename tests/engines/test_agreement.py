@@ -27,8 +27,7 @@ SHAPES_HW = ((72, 72), (57, 91))
 def opencv_scores(model: ModelFiles, batch: FloatArray) -> FloatArray:
     net = cv2.dnn.readNetFromCaffe(str(model.prototxt), str(model.caffemodel))
     net.setInput(batch)
-    scores: FloatArray = net.forward()
-    return scores
+    return np.asarray(net.forward(), np.float32)
 
 
 def engine_scores(settings: EngineConfig, model: ModelFiles, *batches: FloatArray) -> list[FloatArray]:
@@ -94,8 +93,8 @@ input: 'data'
 input_shape { dim: 1, dim: 3, dim: 24 dim: 0x14 }
 layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" # nested on one line:
   param { name: "w" lr_mult: 1 decay_mult: 1 } param { lr_mult: 2. decay_mult: 0 }
-  convolution_param { num_output: 4 kernel_size: 3 pad: 1 weight_filler { type: "gaussian" std: 1e-2 } bias_filler
-    < type: "constant" value: -.5 > engine: CAFFE } }
+  convolution_param { num_output: 4 kernel_size: 3 pad: 1 weight_filler { type: "gaussian" std: 1e-2 }
+    bias_filler < type: "constant" value: -.5 > engine: CAFFE } }
 layer { name: "relu" type: "ReLU" bottom: "conv" top: "conv" relu_param { negative_slope: 0.1f } }
 layer { name: "drop" type: "Dropout" bottom: "conv" top: "conv" dropout_param { dropout_ratio: 0.5 }
         propagate_down: true }
@@ -103,10 +102,12 @@ layer {
   name: "pool" type: "Pooling" bottom: "conv" top: "pool"
   pooling_param { pool: MAX kernel_size: 3 stride: 2 }
 }
-layer { name: "loss" type: "SoftmaxWithLoss" bottom: "pool" bottom: "data" top: "loss" include { phase: TRAIN } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "pool" bottom: "data" top: "loss"
+        include { phase: TRAIN } }
 layer { name: 'up' type: "Deco" 'nvolution' bottom: "pool" top: "up" param { lr_mult: 0 }
         convolution_param { num_output: 2 kernel_size: 4 stride: 2 bias_term: false } }
-layer { name: "score" type: "Crop" bottom: "up" bottom: "data" top: "score" crop_param { axis: 2 offset: 1 } }
+layer { name: "score" type: "Crop" bottom: "up" bottom: "data" top: "score"
+        crop_param { axis: 2 offset: 1 } }
 """
 
 
