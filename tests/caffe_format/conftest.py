@@ -43,8 +43,7 @@ def run_opencv(tmp_path_factory: pytest.TempPathFactory) -> Run:
         net = cv2.dnn.readNetFromCaffe(prototxt, caffemodel)
         net.enableFusion(False)  # its fusion of grouped deconvolution and batch norm differs from Caffe
         net.setInput(batch)
-        scores: FloatArray = net.forward()
-        return scores
+        return np.asarray(net.forward(), np.float32)
 
     return run
 

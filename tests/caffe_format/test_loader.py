@@ -12,7 +12,7 @@ import pytest
 from pipeline.caffe_format import CaffeNetwork, load_caffe
 from pipeline.caffe_format.encoding import length_tag, string_field, varint_field
 from pipeline.caffe_format.fillers import bilinear_kernel
-from pipeline.caffe_format.layers import Layer
+from pipeline.caffe_format.layers import FloatArray, Layer
 from pipeline.caffe_format.writer import prototxt_text, write_caffemodel
 from pipeline.errors import ModelError, ModelFormatError
 
@@ -104,7 +104,7 @@ def test_old_shapes_with_leading_ones_fit(build: Any, write_files: Any) -> None:
     network = build(("Convolution", {"num_output": 2, "kernel_size": 1}), shape=(1, 3, 4, 4))
     prototxt, caffemodel = write_files(network)
 
-    def blob(values: Any, dims: tuple[int, ...]) -> bytes:
+    def blob(values: FloatArray, dims: tuple[int, ...]) -> bytes:
         data = b"".join(varint_field(number, dim) for number, dim in enumerate(dims, 1))
         data += length_tag(5, values.nbytes) + values.tobytes()
         return length_tag(6, len(data)) + data
@@ -202,7 +202,7 @@ def test_files_that_do_not_belong_together(
          "2 offsets"),
         ("DATA RELU TWO:Eltwise eltwise_param { coeff: 1 } }",
          "one for each input"),
-        ("DATA RELU layer { name: 'c' type: 'Concat' bottom: 'a' top: 'c' concat_param { axis: 4 } }", "axis 4"),
+        ("DATA RELU TWO:Concat concat_param { axis: 4 } }", "axis 4"),
     ],
 )  # fmt: skip
 def test_hostile_descriptions(text: str, problem: str, network: CaffeNetwork, write_files: Any) -> None:

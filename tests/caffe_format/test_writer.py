@@ -23,7 +23,8 @@ def test_text_of_a_layer() -> None:
     )
     assert prototxt_text((layer,), "net") == (
         'name: "net"\nlayer {\n  name: "a\\042\\134\\303\\274"\n  type: "Scale"\n  bottom: "x"\n  top: "y"\n'
-        '  scale_param {\n    num_axes: 0\n    bias_term: true\n    filler { type: "constant" value: 1e-05 }\n  }\n}\n'
+        "  scale_param {\n    num_axes: 0\n    bias_term: true\n"
+        '    filler { type: "constant" value: 1e-05 }\n  }\n}\n'
     )
 
 
