@@ -15,7 +15,7 @@ def test_text_by_other_hands() -> None:
     # a comment { with braces
     name: 'a' "b\\x43\\104\\n\\"'" ; input_dim: 1, input_dim: 0x10 input_dim: 010; input_dim: -3
     layer { name: "one" param { lr_mult: 1 } param { lr_mult: 2.5e-1f } }
-    layer <name: "two" unknown: [1, 2, 3]> layer: { flag: true [caffe.ext]: 7 pool: MAX value: -inf }  # the end"""
+    layer <name: "two" unknown: [1, 2, 3]> layer: { flag: true [caffe.ext]: 7 pool: MAX value: -inf } # end"""
     net = parse_prototxt(text)
     assert net.string("name") == "abCD\n\"'"
     assert net.integers("input_dim") == (1, 16, 8, -3)
