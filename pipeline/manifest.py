@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -154,13 +155,18 @@ def to_line(record: Mapping[str, Any]) -> bytes:
 def read_manifest(directory: Path) -> Iterator[Record]:
     """Yield the last record of every photograph, sorted by name; also while a run is under way.
 
+    Nothing where there is no manifest.
+
     Raises
     ------
     OSError
-        There is no manifest, or it cannot be read.
+        The manifest cannot be read.
     """
     places: dict[str, int] = {}
-    with (directory / MANIFEST_NAME).open("rb") as file:
+    path = directory / MANIFEST_NAME
+    if not path.exists():
+        return
+    with path.open("rb") as file:
         start = 0
         for line in file:
             record = _parsed(line)
@@ -215,11 +221,15 @@ def result_digest(config: Config, model_sha256: Mapping[str, str]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-
-
 def _parsed(line: bytes) -> Record | None:
     try:
         record = json.loads(line)
     except ValueError:
         return None
     return record if isinstance(record, dict) and isinstance(record.get("name"), str) else None
+
+
+if __name__ == "__main__":
+    from pipeline.reports import main
+
+    sys.exit(main())

@@ -38,8 +38,9 @@ from pipeline.errors import (
     OutputError,
     Problem,
 )
+from pipeline.images import printable
 from pipeline.inputs import PhotoPath, list_photos
-from pipeline.manifest import DONE, Manifest, read_run, result_digest, write_run
+from pipeline.manifest import DONE, Manifest, read_manifest, read_run, result_digest, write_run
 from pipeline.names import is_case_sensitive
 from pipeline.outputs import remove_leftovers
 from pipeline.progress import Progress
@@ -92,7 +93,7 @@ class RunSummary:
         """0: none failed; 1: some failed, or some of their faces; 130: interrupted."""
         if self.interrupted:
             return EXIT_INTERRUPTED
-        return EXIT_SOME_FAILED if self.counts["failed"] or self.counts["partial"] else EXIT_OK
+        return EXIT_SOME_FAILED if self.counts.get("failed") or self.counts.get("partial") else EXIT_OK
 
     def __str__(self) -> str:
         labels = {
@@ -186,25 +187,23 @@ def run(
         return _Run(config, executor, settings, report, force=force, quiet=quiet).all(photos)
 
 
-def plan(config: Config) -> int:
-    """Print what a run would do, and do nothing: photograph, name of its outputs, whether it was done.
+def plan(config: Config, *, force: bool = False, model_hashes: ModelHashes | None = None) -> int:
+    """Print what `run` would do, and do nothing: photograph, name of its outputs, whether it was done.
 
     Returns
     -------
     int
         0; wrong configurations and models are raised as by `run`.
     """
-    digest = result_digest(config, _default_model_hashes()(config))
+    digest = result_digest(config, (model_hashes or _default_model_hashes())(config))
     photos = _list(config)
-    directory = Path(config.output.directory)
-    manifest = Manifest(directory) if (directory / "manifest.jsonl").exists() else None
-    done = 0
+    records = read_manifest(Path(config.output.directory)) if config.execution.skip_done and not force else ()
+    done = {record["name"] for record in records if _is_done(record, digest)}
     for photo in photos:
-        old = manifest.get(photo.name) if manifest else None
-        is_done = old is not None and config.execution.skip_done and _is_done(old, digest)
-        done += is_done
-        print(f"{'done before' if is_done else 'to do':<12}{photo.path!a}  ->  masks/{photo.name}.png")
-    print(f"{len(photos)} photographs, {done} of them done before (unless they have changed since)")
+        what = "done before" if photo.name in done else "to do"
+        print(f"{what:<12}{printable(photo.path)} -> {photo.name}")
+    before = sum(photo.name in done for photo in photos)
+    print(f"{len(photos)} photographs, {before} of them done before (unless they have changed since)")
     return EXIT_OK
 
 
@@ -301,11 +300,12 @@ class _Run:
     def _finish(self, manifest: Manifest, may_have_leftovers: bool) -> None:
         """Bring the directory in order; after a full disk as far as that goes."""
         failing = sys.exception() is not None
-        for step in (
+        steps: tuple[Callable[[], object], ...] = (
             lambda: remove_leftovers(self._directory) if may_have_leftovers else None,
             manifest.finish,
             lambda: write_run(self._directory, self._report),
-        ):
+        )
+        for step in steps:
             try:
                 step()
             except OutputError as error:
@@ -320,9 +320,7 @@ def _is_done(record: Mapping[str, Any], digest: str) -> bool:
 
 def _list(config: Config) -> list[PhotoPath]:
     directory = Path(config.output.directory)
-    return list_photos(
-        config.input, output_directory=directory, case_sensitive=_tells_case(directory)
-    )
+    return list_photos(config.input, output_directory=directory, case_sensitive=_tells_case(directory))
 
 
 def _tells_case(directory: Path) -> bool:

@@ -1,0 +1,117 @@
+"""What to do at the end of a run: ``python -m pipeline.manifest summary|failed|retry OUTPUT``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from os import fsencode
+from pathlib import Path
+
+from pipeline.errors import EXIT_NOTHING_DONE, EXIT_OK, OutputError
+from pipeline.manifest import MANIFEST_NAME, Record, read_manifest, read_run
+from pipeline.outputs import write_atomically
+
+RETRY_NAME = "retry.txt"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.manifest", description="Look into the manifest of an output directory."
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, (_, explanation) in COMMANDS.items():
+        command = commands.add_parser(name, help=explanation, description=explanation)
+        command.add_argument("output", type=Path, metavar="OUTPUT", help="the output directory")
+    options = parser.parse_args(arguments)
+    directory: Path = options.output
+    if not (directory / MANIFEST_NAME).is_file():
+        message = f"{directory}: no {MANIFEST_NAME} there; name the output directory of a run"
+        print(f"error: {message}", file=sys.stderr)
+        return EXIT_NOTHING_DONE
+    try:
+        text = COMMANDS[options.command][0](directory)
+    except (OutputError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_NOTHING_DONE
+    print(text)
+    return EXIT_OK
+
+
+def summary(directory: Path) -> str:
+    """Count photographs by status, faces, reasons of failures, and mean seconds of every stage."""
+    statuses: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    stages: defaultdict[str, list[float]] = defaultdict(list)
+    faces = 0
+    for record in read_manifest(directory):
+        statuses[record["status"]] += 1
+        faces += len(record["faces"])
+        reasons.update({_reason(error) for error in record["errors"]})
+        for stage, seconds in record["seconds"].items():
+            stages[stage].append(seconds)
+    run = read_run(directory)
+    lines = [f"last run: {run.get('state', 'unknown')}, {run.get('seconds', '?')} s"]
+    lines.append(f"{statuses.total()} photographs, {faces} faces")
+    lines += [f"  {status:<10}{count}" for status, count in statuses.most_common()]
+    if reasons:
+        lines += ["reasons", *(f"  {count:<6}{reason}" for reason, count in reasons.most_common())]
+    if stages:
+        lines.append("mean seconds of a photograph")
+        lines += [f"  {stage:<10}{sum(values) / len(values):.4f}" for stage, values in stages.items()]
+    return "\n".join(lines)
+
+
+def failed(directory: Path) -> str:
+    """List the photographs with errors, grouped by reason."""
+    groups: defaultdict[str, list[str]] = defaultdict(list)
+    for record in read_manifest(directory):
+        for error in record["errors"]:
+            message = error["message"]
+            shown = message if record["photo"] in message else f"{record['photo']}: {message}"
+            groups[_reason(error)].append(shown)
+    lines: list[str] = []
+    for reason, messages in sorted(groups.items(), key=lambda group: -len(group[1])):
+        lines += [f"{reason}: {len(messages)}", *(f"  {message}" for message in messages)]
+    return "\n".join(lines) or "no failures"
+
+
+def retry(directory: Path) -> str:
+    """Write a list file of the photographs with errors, and say how to run it."""
+    paths = [_listed(record) for record in read_manifest(directory) if record["errors"]]
+    if not paths:
+        return "no failures"
+    separator = b"\0" if any(b"\n" in path for path in paths) else b"\n"
+    target = directory / RETRY_NAME
+    write_atomically(target, [path + separator for path in paths])
+    where = read_run(directory).get("working_directory")
+    return (
+        f"{len(paths)} photographs listed in {target}; run them again"
+        f"{f' in {where}' if where and where != str(Path.cwd()) else ''} with your configuration and\n"
+        f"  --input @{target} --output {directory}"
+    )
+
+
+COMMANDS = {
+    "summary": (summary, "count photographs by status and reason"),
+    "failed": (failed, "list failures by reason"),
+    "retry": (retry, f"write {RETRY_NAME}, a list file of the photographs that failed, to run again"),
+}
+
+
+def _reason(error: Record) -> str:
+    return f"{error['type']} ({error['stage']})"
+
+
+def _listed(record: Record) -> bytes:
+    """The path with its root marked as ``root/./path``, so that its outputs get the same name again."""
+    path, root = _path(record, "photo"), _path(record, "root")
+    below = path if root == b"." else path[len(root.rstrip(b"/")) + 1 :]
+    return root.rstrip(b"/") + b"/./" + below
+
+
+def _path(record: Record, key: str) -> bytes:
+    raw = record.get(f"{key}_bytes")
+    return bytes.fromhex(raw) if raw else fsencode(record[key])
