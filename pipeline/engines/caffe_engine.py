@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.caffe_format.caffemodel import read_caffemodel
+from pipeline.caffe_format.deploy import read_deploy
 from pipeline.engines import caffe_worker
 from pipeline.engines.base import EngineInfo
 from pipeline.engines.caffe_process import CaffeProcess, WorkerRefusedError
 from pipeline.engines.runtime import checked_batch, thread_count
-from pipeline.errors import EngineError, EngineUnavailableError
+from pipeline.errors import EngineError, EngineUnavailableError, ModelFormatError
 
 if TYPE_CHECKING:
     from pipeline.config import EngineConfig
@@ -22,6 +24,9 @@ _ADVICE = (
     "The command must start an interpreter that has pycaffe: `make caffe` makes one in .venv-caffe where a "
     "CPython 3.6-3.9 is found, Debian 11 has the package python3-caffe."
 )
+
+_WEIGHTED = {"Convolution", "InnerProduct", "BatchNorm"}
+"""Types of layers that are nothing without weights of their own (a Deconvolution may be filled bilinearly)."""
 
 
 class CaffeEngine:
@@ -61,6 +66,7 @@ class CaffeEngine:
     def load(self) -> None:
         """Start the worker and hand it the network; raises as `Engine.load`."""
         self.close()
+        _check_names(self._model)
         self._worker = self._start()
 
     def predict(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -110,3 +116,16 @@ class CaffeEngine:
             raise
         self._version = f"{hello.get('caffe')} on Python {hello.get('python')}"
         return worker
+
+
+def _check_names(model: ModelFiles) -> None:
+    """Refuse weights under other names: Caffe would say nothing and leave such layers at random values."""
+    named = {layer.name for layer in read_caffemodel(model.caffemodel)}
+    layers = read_deploy(model.prototxt).layers
+    without = [layer.name for layer in layers if layer.type in _WEIGHTED and layer.name not in named]
+    if without:
+        raise ModelFormatError(
+            model.caffemodel,
+            f"holds no weights for {', '.join(without)} of {model.prototxt}, and Caffe goes by the names",
+            "Use the deploy prototxt that was released with the weights, or another engine.",
+        )

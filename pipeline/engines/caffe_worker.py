@@ -1,4 +1,4 @@
-# ruff: noqa: UP004,UP024,UP032,PTH107,PTH118,PTH123,PLC0415,RUF005
+# ruff: noqa: UP004,UP024,UP032,PTH123,PLC0415,RUF005
 """The far side of the engine ``caffe``: real pycaffe in an interpreter of its own.
 
 One file, for CPython 2.7 and 3.5 or newer, with nothing but the standard library, numpy and caffe:
@@ -78,14 +78,16 @@ class Frames(object):
             count -= len(piece)
         return b"".join(pieces)
 
-    def take_to_file(self, count, path):
-        # type: (int, str) -> None
-        """Copy so many bytes into a file without holding them in memory."""
-        with open(path, "wb") as file:
-            while count:
-                piece = self.take(min(count, CHUNK_BYTES))
-                file.write(piece)
-                count -= len(piece)
+    def take_to_file(self, count):
+        # type: (int) -> IO[bytes]
+        """Copy so many bytes into a file without a name, which is gone with this process however it ends."""
+        file = tempfile.TemporaryFile()  # noqa: SIM115 - closed when the network is loaded
+        while count:
+            piece = self.take(min(count, CHUNK_BYTES))
+            file.write(piece)
+            count -= len(piece)
+        file.seek(0)
+        return file
 
 
 def pack_array(array):
@@ -108,11 +110,11 @@ def unpack_array(payload):
 class Worker(object):
     """Answers frames until there are no more."""
 
-    def __init__(self, frames, folder):
-        # type: (Frames, str) -> None
+    def __init__(self, frames):
+        # type: (Frames) -> None
         self._frames = frames
-        self._prototxt = os.path.join(folder, "deploy.prototxt")
-        self._caffemodel = os.path.join(folder, "weights.caffemodel")
+        self._prototxt = None  # type: Any
+        self._caffemodel = None  # type: Any
         self._device = "cpu"
         self._net = None  # type: Any
 
@@ -127,10 +129,10 @@ class Worker(object):
             if kind == b"QUIT":
                 return
             if kind == b"PROT":
-                self._frames.take_to_file(count, self._prototxt)
+                self._prototxt = self._frames.take_to_file(count)
                 continue
             if kind == b"WGTS":
-                self._frames.take_to_file(count, self._caffemodel)
+                self._caffemodel = self._frames.take_to_file(count)
                 payload = b""
             else:
                 payload = self._frames.take(count)
@@ -172,8 +174,10 @@ class Worker(object):
         # type: () -> list[int]
         import caffe
 
-        self._net = caffe.Net(str(self._prototxt), str(self._caffemodel), caffe.TEST)
-        os.remove(self._caffemodel)
+        paths = ["/dev/fd/{}".format(file.fileno()) for file in (self._prototxt, self._caffemodel)]
+        self._net = caffe.Net(paths[0], paths[1], caffe.TEST)
+        self._prototxt.close()
+        self._caffemodel.close()
         if len(self._net.inputs) != 1 or len(self._net.outputs) != 1:
             raise ValueError(
                 "the network has inputs {} and outputs {}, not one of each".format(
@@ -212,13 +216,10 @@ def main():
     os.dup2(2, 1)
     sink.write(MAGIC)
     sink.flush()
-    folder = tempfile.mkdtemp(prefix="uncrop-caffe-")
     try:
-        Worker(Frames(source, sink), folder).run()
+        Worker(Frames(source, sink)).run()
     except (EOFError, IOError) as error:
         sys.exit("the engine is gone: {}".format(error))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import pytest
 
 from pipeline.config import EngineConfig
 from pipeline.engines.registry import create_engine
-from pipeline.errors import EngineError, EngineUnavailableError
+from pipeline.errors import EngineError, EngineUnavailableError, ModelFormatError
 from pipeline.models import ModelFiles
 from tests.engines.conftest import picture
 
@@ -186,6 +187,16 @@ def test_worker_of_another_protocol(
     monkeypatch.setattr("pipeline.engines.caffe_worker.PROTOCOL", 99)
     message = refusal(settings("caffe", caffe={"command": small_caffe}), narrow_model)
     assert "speaks protocol 1, not 99" in message
+
+
+def test_weights_under_other_names_are_refused(
+    small_caffe: list[str], settings: Settings, narrow_model: ModelFiles, tmp_path: Path
+) -> None:
+    text = narrow_model.prototxt.read_text(encoding="utf-8").replace("score_fr", "score_fr_r")
+    (tmp_path / "renamed.prototxt").write_text(text, encoding="utf-8")
+    model = replace(narrow_model, prototxt=tmp_path / "renamed.prototxt")
+    with pytest.raises(ModelFormatError, match="no weights for score_fr_r of"):
+        create_engine(settings("caffe", caffe={"command": small_caffe}), model).load()
 
 
 def test_the_worker_ends_with_its_engine(
