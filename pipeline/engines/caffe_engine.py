@@ -26,7 +26,7 @@ _ADVICE = (
 )
 
 _WEIGHTED = {"Convolution", "InnerProduct", "BatchNorm"}
-"""Types of layers that are nothing without weights of their own (a Deconvolution may be filled bilinearly)."""
+"""Types of layers that are nothing without their own weights (a Deconvolution may be filled bilinearly)."""
 
 
 class CaffeEngine:
