@@ -197,19 +197,13 @@ class _Collector:
         prefix = top.rstrip(os.sep) + os.sep
         self._entered.clear()
         self._files.clear()
-        self._enter(top)
-        pending: list[str] = [""]
-        links: list[str] = []
-        while pending or links:
-            if pending:
-                folder = pending.pop()
-            else:
-                folder = links.pop(0)
-                if not self._follow(prefix + folder):
-                    continue
-                if not Path(prefix + folder).is_dir():
-                    yield folder
-                    continue
+        folders: list[str] = [""]
+        folder_links: list[str] = []
+        file_links: list[str] = []
+        while folders or folder_links:
+            folder = folders.pop() if folders else folder_links.pop(0)
+            if not self._enter(prefix + folder):
+                continue
             before = f"{folder}{os.sep}" if folder else ""
             try:
                 with os.scandir(prefix + folder) as entries:
@@ -220,30 +214,29 @@ class _Collector:
             for entry in children:
                 path = before + entry.name
                 if entry.is_symlink():
-                    links.append(path)
+                    leads_to_folder = _is_directory(prefix + path, must_exist=False)
+                    (folder_links if leads_to_folder else file_links).append(path)
                 elif entry.is_dir(follow_symlinks=False):
-                    if self._recursive and self._enter(prefix + path):
-                        pending.append(path)
+                    folders.append(path)
                 elif _looks_like_image(prefix + path):
                     self._files.add((entry.stat(follow_symlinks=False).st_dev, entry.inode()))
                     yield path
+            if not self._recursive:
+                break
+        yield from (link for link in sorted(file_links, key=os.fsencode) if self._follow(prefix + link))
 
     def _follow(self, link: str) -> bool:
-        """Whether a link leads to a folder not entered yet, or to an image not listed yet."""
-        try:
-            status = Path(link).stat()
-        except OSError:
-            return _has_image_suffix(link)  # broken, or a loop of links: it fails with a message
-        if stat.S_ISDIR(status.st_mode):
-            return self._recursive and self._enter(link)
-        identity = (status.st_dev, status.st_ino)
+        """Whether a link leads to an image not listed yet, or nowhere though it is named like an image."""
+        identity = _identity(link)
+        if identity is None:
+            return _has_image_suffix(link)
         if identity in self._files or not _looks_like_image(link):
             return False
         self._files.add(identity)
         return True
 
     def _enter(self, folder: str) -> bool:
-        """Note a folder as entered; False for the output directory and for a link's target seen before."""
+        """Note a folder as entered; False for the output directory and for one that was entered before."""
         identity = _identity(folder)
         if identity is None or identity == self._output:
             return identity is None

@@ -18,7 +18,18 @@ from pipeline.errors import EngineError, EngineUnavailableError, SegmentationErr
 from pipeline.results import FaceResult, PhotoResult, StageError
 from pipeline.uncrop import uncrop_mask
 
-ORDERS = ("crash", "hang", "allocate", "exit", "kill", "raise", "segmentation", "partial", "crash once", "sleep")
+ORDERS = (
+    "crash",
+    "hang",
+    "allocate",
+    "exit",
+    "kill",
+    "raise",
+    "segmentation",
+    "partial",
+    "crash once",
+    "sleep",
+)
 """What the top left pixel of a photograph (250, 5 + index, 250) makes `Obedient` do."""
 
 
@@ -135,7 +146,9 @@ class Refusing(Bright):
         raise EngineError("scores of a wrong shape")
 
 
-def write_photo(path: Path, seed: int, *, order: str | None = None, size_wh: tuple[int, int] = (48, 40)) -> Path:
+def write_photo(
+    path: Path, seed: int, *, order: str | None = None, size_wh: tuple[int, int] = (48, 40)
+) -> Path:
     """A small PNG of coloured noise: bright for odd seeds (one face), dark for even ones (none)."""
     rng = np.random.default_rng(seed)
     low = 100 if seed % 2 else 0

@@ -1,0 +1,189 @@
+"""Listing photographs."""
+
+import io
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from pipeline.config import InputConfig
+from pipeline.errors import ConfigError
+from pipeline.inputs import list_photos
+
+PNG = b"\x89PNG\r\n\x1a\n"
+JPEG = b"\xff\xd8\xff\xe0"
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+
+
+def put(*paths: str, content: bytes = PNG) -> None:
+    for path in paths:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_bytes(content)
+
+
+def names(*inputs: str, recursive: bool = True, output: str = "output", stdin: bytes = b"") -> list[str]:
+    config = InputConfig(paths=inputs, recursive=recursive)
+    photos = list_photos(config, output_directory=output, stdin=io.BytesIO(stdin))
+    return [photo.name for photo in photos]
+
+
+def test_folder_by_content_in_byte_order() -> None:
+    put("in/b.jpg", "in/a/2.png", "in/Z.png", "in/ü.png", "in/no_suffix")
+    put("in/README.md", "in/notes.txt", "in/script", content=b"text")
+    put("in/broken.JPG", content=b"text")
+    put("in/empty.png", content=b"")
+    assert names("in") == [
+        "in/Z.png",
+        "in/a/2.png",
+        "in/b.jpg",
+        "in/broken.JPG",
+        "in/empty.png",
+        "in/no_suffix",
+        "in/ü.png",
+    ]
+    assert names("in", recursive=False) == [name for name in names("in") if name != "in/a/2.png"]
+
+
+def test_deep_folders() -> None:
+    paths = ["in/1.png", "in/a/2.png", "in/a/x/3.png", "in/a/x/y/4.png", "in/b/5.png", "in/b/z/6.png"]
+    put(*paths)
+    assert names("in") == sorted(paths)
+
+
+def test_each_path_once_and_inputs_in_order() -> None:
+    put("b/1.png", "a/1.png")
+    assert names("b", "a", "a/1.png", "./b//1.png", "b/../a") == ["b/1.png", "a/1.png"]
+
+
+def test_named_files_are_always_listed(tmp_path: Path) -> None:
+    put("notes.txt", content=b"text")
+    put("../elsewhere/x.png")
+    assert names("notes.txt") == ["notes.txt"]
+    [photo] = list_photos(InputConfig(paths=("../elsewhere/x.png",)), output_directory="output")
+    assert photo.path == str(tmp_path / "elsewhere/x.png")
+    assert photo.root == str(tmp_path / "elsewhere")
+    assert photo.name.startswith("elsewhere-")
+
+
+def test_a_mark_gives_the_root() -> None:
+    put("../elsewhere/deep/x.png")
+    assert names("../elsewhere/./deep/x.png") == names("../elsewhere")
+    assert names("../elsewhere/./deep") == names("../elsewhere")
+    assert names("../elsewhere/deep/x.png") != names("../elsewhere")
+
+
+def test_globs() -> None:
+    put("in/a/1.jpg", "in/b/2.jpg", "in/b/3.png")
+    put("in/b/notes.txt", content=b"text")
+    assert names("in/**/*.jpg") == ["in/a/1.jpg", "in/b/2.jpg"]
+    assert names("in/b/*") == ["in/b/2.jpg", "in/b/3.png"]
+    assert names("in/*") == ["in/a/1.jpg", "in/b/2.jpg", "in/b/3.png"]
+    put("in/[x].png")
+    assert names("in/[x].png") == ["in/[x].png"]
+    with pytest.raises(ConfigError, match="nothing matches this pattern"):
+        names("in/*.webp")
+
+
+def test_list_files_and_stdin() -> None:
+    put("in/a.png", "in/b c.png", "in/d.png")
+    Path("list.txt").write_bytes(b"\xef\xbb\xbfin/b c.png\r\n\r\nin/missing.png\nin/a.png")
+    expected = ["in/b c.png", "in/missing.png", "in/a.png"]
+    assert names("@list.txt") == expected
+    assert names("-", stdin=Path("list.txt").read_bytes()) == expected
+    assert names("-", stdin=b"in/a.png\0in/two\nlines.png\0")[0] == "in/a.png"
+    assert len(names("-", stdin=b"in/a.png\0in/two\nlines.png\0")) == 2
+
+
+def test_names_that_are_no_text() -> None:
+    path = os.fsdecode(b"in/caf\xe9.png")
+    put(path, "in/two\nlines.png")
+    listed = [photo.path for photo in list_photos(InputConfig(paths=("in",)), output_directory="output")]
+    assert listed == [path, "in/two\nlines.png"]
+    assert Path(listed[0]).read_bytes() == PNG
+    assert len(set(names("in"))) == 2
+
+
+def test_links_are_followed_once() -> None:
+    put("in/real/1.png", "../elsewhere/2.png", "../elsewhere/sub/3.png")
+    Path("in/a_loop").symlink_to(".")
+    Path("in/real/up").symlink_to("..")
+    Path("in/a_twin").symlink_to("real")
+    Path("in/other").symlink_to("../../elsewhere")
+    Path("in/other_again").symlink_to("../../elsewhere")
+    Path("in/a_file_twin.png").symlink_to("real/1.png")
+    Path("in/far.png").symlink_to("../../elsewhere/2.png")
+    Path("in/broken.png").symlink_to("nowhere")
+    Path("in/broken").symlink_to("nowhere")
+    Path("in/loop.png").symlink_to("loop.png")
+    assert names("in") == [
+        "in/broken.png",
+        "in/loop.png",
+        "in/other/2.png",
+        "in/other/sub/3.png",
+        "in/real/1.png",
+    ]
+
+
+def test_hard_links_are_photographs_of_their_own() -> None:
+    put("in/a.png")
+    os.link("in/a.png", "in/b.png")
+    assert names("in") == ["in/a.png", "in/b.png"]
+
+
+def test_output_directory_is_not_read() -> None:
+    put("in/1.png", "in/results/masks/in/1.png.png")
+    assert names("in", output="in/results") == ["in/1.png"]
+    Path("in/link").symlink_to("results")
+    assert names("in", output="in/results") == ["in/1.png"]
+    with pytest.raises(ConfigError, match=r"input\.paths\.0: in: is output.directory itself"):
+        names("in", output="in")
+
+
+def test_folders_named_like_pictures_and_odd_files() -> None:
+    put("in/album.jpg/1.png")
+    os.mkfifo("in/pipe.png")
+    os.mkfifo("in/pipe")
+    listed = names("in")
+    assert len(listed) == 2
+    assert listed[0].endswith("/1.png")
+    assert listed[1] == "in/pipe.png"
+
+
+def test_every_problem_at_once() -> None:
+    put("in/1.png")
+    with pytest.raises(ConfigError) as caught:
+        names("missing", "in", "@no_list.txt", "x/*.jpg")
+    assert [problem.key for problem in caught.value.problems] == [
+        "input.paths.0",
+        "input.paths.2",
+        "input.paths.3",
+    ]
+    assert "missing: no such file or folder" in str(caught.value)
+
+
+def test_nothing_at_all() -> None:
+    Path("in").mkdir()
+    with pytest.raises(ConfigError, match=r"input\.paths: no photographs in in; name a folder"):
+        names("in")
+
+
+def test_names_do_not_depend_on_other_files() -> None:
+    put("in/a.png")
+    alone = names("in")
+    put("in/A.png", "in/a.jpg", "in/a", "in/a.png.png")
+    assert set(alone) < set(names("in"))
+
+
+def test_many_files_are_listed_quickly() -> None:
+    Path("in").mkdir()
+    for index in range(5000):
+        os.close(os.open(f"in/{index:05}.jpg", os.O_CREAT | os.O_WRONLY))
+    start = time.process_time()
+    assert len(names("in")) == 5000
+    assert time.process_time() - start < 1.0  # 100,000 in 20 s at the very worst; about 2 s in fact
