@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Self
 
@@ -230,6 +231,4 @@ def _parsed(line: bytes) -> Record | None:
 
 
 if __name__ == "__main__":
-    from pipeline.reports import main
-
-    sys.exit(main())
+    sys.exit(import_module("pipeline.reports").main())

@@ -16,13 +16,13 @@ OWN = ("landmarks", "pipeline", "training", "benchmarks", "run_pipeline")
 # name stands for all of its modules.
 LAYERS = (
     ("landmarks", "pipeline", "pipeline.errors"),
-    ("pipeline.config", "pipeline.names", "pipeline.metrics"),
+    ("pipeline.config", "pipeline.names", "pipeline.metrics", "pipeline.environment", "pipeline.progress"),
     ("pipeline.caffe_format", "pipeline.downloads", "pipeline.images"),
     ("pipeline.models", "pipeline.model_install"),
     ("pipeline.engines",),
     ("pipeline.crop", "pipeline.results", "pipeline.uncrop", "pipeline.refine", "pipeline.network"),
     ("pipeline.inputs", "pipeline.outputs", "pipeline.manifest", "pipeline.loading"),
-    ("pipeline.photo",),
+    ("pipeline.photo", "pipeline.reports"),
     ("pipeline.worker",),
     ("pipeline.executors",),
     ("pipeline.runner",),
