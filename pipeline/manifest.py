@@ -29,9 +29,9 @@ DONE = ("ok", "no_face")
 Record = dict[str, Any]
 
 _SYNC_INTERVAL_SECONDS = 1.0
-_SHAPELESS = {
-    "input": None,
-    "execution": None,
+_SHAPELESS: dict[str, Any] = {
+    "input": True,
+    "execution": True,
     "output": {"directory"},
     "network": {"batch_size"},
     "engine": {"threads", "cache_directory", "caffe"},
@@ -217,7 +217,7 @@ def result_digest(config: Config, model_sha256: Mapping[str, str]) -> str:
     str
         64 hex digits.
     """
-    shaping = config.model_dump(mode="json", exclude=_SHAPELESS)  # type: ignore[arg-type]
+    shaping = config.model_dump(mode="json", exclude=_SHAPELESS)
     text = json.dumps([shaping, sorted(model_sha256.values())], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
