@@ -1,0 +1,151 @@
+"""From trained weights to Caffe's two files: batch normalisation folded away, layers named after their place.
+
+python -m training.export training/runs/first/last.pt data/models/uncrop_256
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from pipeline.caffe_format import CaffeNetwork
+from pipeline.caffe_format.layers import FloatArray, Layer
+from pipeline.caffe_format.writer import write_caffe
+from training.network import SKIP_BLOCKS, ConvUnit, FaceNetwork, InvertedResidual
+from training.records import load_checkpoint
+
+NETWORK_NAME = "uncrop_256"
+INPUT_SIZE_PX = 256
+
+
+def fold_batch_norm(unit: ConvUnit) -> tuple[FloatArray, FloatArray]:
+    """Return weights and bias of the one convolution that equals convolution and batch normalisation.
+
+    With scale ``s = gamma / sqrt(variance + eps)``: ``w' = s w`` and ``b' = beta - s mean``, in float64.
+    """
+    convolution, norm = unit[0], unit[1]
+    assert isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
+    assert norm.running_mean is not None and norm.running_var is not None
+    scale = norm.weight.detach().double() / torch.sqrt(norm.running_var.double() + norm.eps)
+    weight = convolution.weight.detach().double() * scale[:, None, None, None]
+    bias = norm.bias.detach().double() - scale * norm.running_mean.double()
+    return _float32(weight), _float32(bias)
+
+
+def _float32(tensor: torch.Tensor) -> FloatArray:
+    return np.ascontiguousarray(tensor.detach().numpy().astype(np.float32))
+
+
+class _LayerList:
+    """Collects layers; every method returns the name of the blob it wrote."""
+
+    def __init__(self) -> None:
+        self.layers: list[Layer] = []
+
+    def unit(self, name: str, bottom: str, unit: ConvUnit) -> str:
+        convolution = unit[0]
+        assert isinstance(convolution, nn.Conv2d)
+        params = {
+            "num_output": convolution.out_channels,
+            "kernel_size": convolution.kernel_size[0],
+            "pad": int(convolution.padding[0]),
+            "stride": convolution.stride[0],
+        }
+        if convolution.groups > 1:
+            params["group"] = convolution.groups
+        self.layers.append(Layer(name, "Convolution", [bottom], [name], params, fold_batch_norm(unit)))
+        if len(unit) > 2:
+            self.layers.append(Layer(f"{name}_relu", "ReLU", [name], [name]))
+        return name
+
+    def deconvolution(self, name: str, bottom: str, layer: nn.ConvTranspose2d) -> str:
+        params = {
+            "num_output": layer.out_channels,
+            "kernel_size": layer.kernel_size[0],
+            "pad": int(layer.padding[0]),
+            "stride": layer.stride[0],
+            "group": layer.groups,
+            "bias_term": layer.bias is not None,
+        }
+        blobs = [_float32(layer.weight)] + ([] if layer.bias is None else [_float32(layer.bias)])
+        self.layers.append(Layer(name, "Deconvolution", [bottom], [name], params, blobs))
+        return name
+
+    def concat(self, name: str, bottoms: list[str]) -> str:
+        self.layers.append(Layer(name, "Concat", bottoms, [name], {"axis": 1}))
+        return name
+
+    def block(self, name: str, bottom: str, block: InvertedResidual) -> str:
+        inner = bottom if block.expand is None else self.unit(f"{name}_expand", bottom, block.expand)
+        inner = self.unit(f"{name}_depthwise", inner, block.depthwise)
+        inner = self.unit(f"{name}_project", inner, block.project)
+        if not block.has_identity:
+            return inner
+        self.layers.append(
+            Layer(f"{name}_sum", "Eltwise", [bottom, inner], [f"{name}_sum"], {"operation": "SUM"})
+        )
+        return f"{name}_sum"
+
+
+def to_caffe(network: FaceNetwork, size_px: int = INPUT_SIZE_PX) -> CaffeNetwork:
+    """Describe a trained network in Caffe's layers; the same scores up to rounding.
+
+    Parameters
+    ----------
+    network : FaceNetwork
+        Its normalisation statistics are used as they are.
+    size_px : int
+        Height and width the prototxt suggests; any multiples of 32 work.
+    """
+    out = _LayerList()
+    out.layers.append(Layer("data", "Input", [], ["data"], {"shape": (1, 3, size_px, size_px)}))
+    detail = out.unit("detail", "data", network.detail)
+    blob = out.unit("stem", "data", network.stem)
+    skips: list[str] = []
+    for index, block in enumerate(network.blocks):
+        assert isinstance(block, InvertedResidual)
+        blob = out.block(f"block{index + 1}", blob, block)
+        if index in SKIP_BLOCKS:
+            skips.append(blob)
+    blob = out.unit("bridge", blob, network.bridge)
+    for index, (stage, skip) in enumerate(zip(network.decoder, reversed(skips), strict=True)):
+        stride = 2 ** (len(SKIP_BLOCKS) - index)
+        upsample, mix = stage.upsample, stage.mix
+        assert isinstance(upsample, nn.ConvTranspose2d) and isinstance(mix, ConvUnit)
+        enlarged = out.deconvolution(f"up{stride}", blob, upsample)
+        joined = [enlarged, skip] + ([detail] if stride == 2 else [])
+        blob = out.unit(f"mix{stride}", out.concat(f"join{stride}", joined), mix)
+    out.deconvolution("score", blob, network.score)
+    return CaffeNetwork.from_layers(out.layers, name=NETWORK_NAME)
+
+
+def load_network(checkpoint: Path) -> FaceNetwork:
+    """Build the network with the averaged weights of a checkpoint, ready for inference."""
+    network = FaceNetwork()
+    network.load_state_dict(load_checkpoint(checkpoint)["average"])
+    return network.eval()
+
+
+def export_checkpoint(checkpoint: Path, stem: Path) -> tuple[Path, Path]:
+    """Write ``<stem>.prototxt`` and ``<stem>.caffemodel`` of a checkpoint's averaged weights."""
+    prototxt, caffemodel = stem.with_suffix(".prototxt"), stem.with_suffix(".caffemodel")
+    write_caffe(to_caffe(load_network(checkpoint)), prototxt, caffemodel)
+    return prototxt, caffemodel
+
+
+def main() -> None:
+    """Export the checkpoint named on the command line."""
+    parser = argparse.ArgumentParser(description="Write a trained network in Caffe's format.")
+    parser.add_argument("checkpoint", type=Path, help="last.pt of a training run")
+    parser.add_argument("stem", type=Path, help="where to write, without .prototxt and .caffemodel")
+    arguments = parser.parse_args()
+    for path in export_checkpoint(arguments.checkpoint, arguments.stem):
+        print(f"{path}: {path.stat().st_size} bytes")
+
+
+if __name__ == "__main__":
+    main()

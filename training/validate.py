@@ -1,0 +1,248 @@
+"""Measure a network over the whole chain: photograph, landmarks, crop, network, full-frame mask, truth.
+
+    python -m training.validate --data DIR --out training/runs/first/validation --set network.model=uncrop_256
+
+Every held-out photograph is segmented as it is and, on request, ruined in a known way. A face that is not
+found counts 0. Beside it stands the landmark outline (`createFullFace` of find_face_landmarks), which needs
+no network.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from pipeline.config import load_config
+from pipeline.photo import PhotoSegmenter
+from training.data import FloatArray, UInt8Array, celeba_mask, read_labels, read_prepared_landmarks, read_rgb
+from training.datasets import (
+    CELEBA_FOLDER,
+    LFW_FOLDER,
+    LFW_OCCLUDED_FOLDER,
+    is_celeba_validation,
+    is_lfw_validation,
+)
+from training.scoring import masked_iou
+
+CONDITIONS = ("plain", "grey", "gamma 0.4", "gamma 2.2", "JPEG 15", "tilt 30")
+TILT_DEG, JPEG_QUALITY = 30.0, 15
+BOOTSTRAP_ROUNDS, BOOTSTRAP_SEED = 2000, 1704
+SHEET_TILE_PX, SHEET_COLUMNS = 240, 8
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """A held-out photograph with its truth at full size; `weight` is 0 where the truth does not say."""
+
+    name: str
+    image: UInt8Array
+    face: UInt8Array
+    weight: UInt8Array
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measurement: intersection over union of the chain and of the landmark outline."""
+
+    dataset: str
+    condition: str
+    name: str
+    found: bool
+    iou: float
+    outline_iou: float
+
+
+def held_out(data: Path) -> Iterator[tuple[str, Photograph]]:
+    """Yield the held-out photographs below `data`, each with the name of its set."""
+    for dataset, folder, keep in (
+        ("CelebAMask-HQ", data / CELEBA_FOLDER, is_celeba_validation),
+        ("LFW parts", data / LFW_FOLDER, is_lfw_validation),
+        ("LFW occluded", data / LFW_OCCLUDED_FOLDER, lambda stem: True),
+    ):
+        if not folder.is_dir():
+            continue
+        landmarks = read_prepared_landmarks(folder)
+        for path in sorted((folder / "images").iterdir()):
+            if not keep(path.stem):
+                continue
+            image, face = read_rgb(path), read_labels(folder / "masks" / f"{path.stem}.png")
+            weight = np.full(face.shape, 255, np.uint8)
+            if dataset == "CelebAMask-HQ":
+                labels = read_labels(folder / "labels" / f"{path.stem}.png")
+                face, weight = celeba_mask(image, labels, landmarks.get(path.stem))
+            yield dataset, Photograph(path.stem, image, face, weight)
+
+
+def ruin(photograph: Photograph, condition: str) -> Photograph:
+    """Return the photograph under one of `CONDITIONS`; the tilt turns the truth too, in a larger frame."""
+    image, face, weight = photograph.image, photograph.face, photograph.weight
+    if condition == "grey":
+        image = np.asarray(
+            cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB), np.uint8
+        )
+    elif condition.startswith("gamma"):
+        ramp = np.linspace(0, 1, 256) ** float(condition.split()[1])
+        image = np.asarray(cv2.LUT(image, (ramp * 255).round().astype(np.uint8)), np.uint8)
+    elif condition.startswith("JPEG"):
+        _, coded = cv2.imencode(".jpg", image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+        decoded = cv2.imdecode(coded, cv2.IMREAD_COLOR)
+        assert decoded is not None
+        image = np.ascontiguousarray(decoded[:, :, ::-1], dtype=np.uint8)
+    elif condition.startswith("tilt"):
+        height, width = face.shape
+        matrix = np.asarray(cv2.getRotationMatrix2D((width / 2, height / 2), TILT_DEG, 1.0), np.float64)
+        cos, sin = abs(matrix[0, 0]), abs(matrix[0, 1])
+        size_wh = (int(width * cos + height * sin), int(width * sin + height * cos))
+        matrix[:, 2] += np.array([size_wh[0] - width, size_wh[1] - height]) / 2
+        image = np.asarray(cv2.warpAffine(image, matrix, size_wh, flags=cv2.INTER_CUBIC), np.uint8)
+        face, weight = (
+            np.asarray(
+                cv2.warpAffine(plane, matrix, size_wh, flags=cv2.INTER_NEAREST, borderValue=fill), np.uint8
+            )
+            for plane, fill in ((face, 0), (weight, 255))
+        )
+    return Photograph(photograph.name, image, face, weight)
+
+
+def landmark_outline(points: FloatArray, shape_hw: tuple[int, int]) -> UInt8Array:
+    """Fill the face outline of find_face_landmarks' ``createFullFace`` (utilities.cpp).
+
+    Jaw 0-16, then 26 if it lies right of 16, then 26, 24, 19, 17 each moved by (27 - 30), then 17 if left of
+    0.
+
+    Returns
+    -------
+    (h, w) uint8
+        0 or 255.
+    """
+    lift = points[27] - points[30]
+    outline = [points[index] for index in range(17)]
+    if points[26][0] > points[16][0]:
+        outline.append(points[26])
+    outline += [points[index] + lift for index in (26, 24, 19, 17)]
+    if points[17][0] < points[0][0]:
+        outline.append(points[17])
+    mask = np.zeros(shape_hw, np.uint8)
+    cv2.fillPoly(mask, [np.round(np.stack(outline)).astype(np.int32)], 255)
+    return mask
+
+
+def measure(
+    segmenter: PhotoSegmenter, dataset: str, photograph: Photograph, condition: str
+) -> tuple[Row, UInt8Array]:
+    """Segment one photograph and compare; returns the row and the predicted mask (0 or 255)."""
+    result = segmenter.segment(photograph.image)
+    mask = np.where(result.instances > 0, 255, 0).astype(np.uint8)
+    outline = np.zeros_like(mask)
+    for face in result.faces:
+        outline |= landmark_outline(face.landmarks.points.astype(np.float32), photograph.face.shape)
+    ious = [masked_iou(predicted, photograph.face, photograph.weight) for predicted in (mask, outline)]
+    return Row(dataset, condition, photograph.name, bool(result.faces), *ious), mask
+
+
+def bootstrap_interval(values: FloatArray) -> tuple[float, float]:
+    """Return the 95 % percentile interval of the mean (Efron 1979) from `BOOTSTRAP_ROUNDS` resamples."""
+    rng = np.random.default_rng(BOOTSTRAP_SEED)
+    means = values[rng.integers(len(values), size=(BOOTSTRAP_ROUNDS, len(values)))].mean(1)
+    low, high = np.percentile(means, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def table(rows: list[Row]) -> str:
+    """Return a Markdown table: mean, interval, median, 10th percentile, faces found, landmark outline."""
+    lines = [
+        "| set | condition | photos | found | mean IoU (95 %) | median | 10th percentile | outline |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for dataset, condition in dict.fromkeys((row.dataset, row.condition) for row in rows):
+        group = [row for row in rows if (row.dataset, row.condition) == (dataset, condition)]
+        values = np.array([row.iou for row in group], np.float32)
+        low, high = bootstrap_interval(values)
+        lines.append(
+            f"| {dataset} | {condition} | {len(group)} | {sum(row.found for row in group)} "
+            f"| {values.mean():.4f} ({low:.4f}-{high:.4f}) | {np.median(values):.4f} "
+            f"| {np.percentile(values, 10):.4f} | {np.mean([row.outline_iou for row in group]):.4f} |"
+        )
+    return "\n".join(lines)
+
+
+def overlay_tile(photograph: Photograph, mask: UInt8Array, caption: str) -> UInt8Array:
+    """Draw the predicted mask in red and the truth's outline in green, as a square tile."""
+    tint = (np.array([255, 0, 0]) * 0.4 + photograph.image * 0.6).astype(np.uint8)
+    picture = np.where(mask[:, :, None] > 0, tint, photograph.image)
+    contours, _ = cv2.findContours(photograph.face, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    cv2.drawContours(picture, contours, -1, (0, 255, 0), max(1, picture.shape[0] // 250))
+    scale = SHEET_TILE_PX / max(picture.shape[:2])
+    small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    tile = np.zeros((SHEET_TILE_PX, SHEET_TILE_PX, 3), np.uint8)
+    tile[: small.shape[0], : small.shape[1]] = small
+    cv2.putText(tile, caption, (4, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (255, 255, 0), 1, cv2.LINE_AA)
+    return tile
+
+
+def write_sheet(path: Path, tiles: list[UInt8Array]) -> None:
+    """Write tiles as one contact sheet."""
+    blank = np.zeros((SHEET_TILE_PX, SHEET_TILE_PX, 3), np.uint8)
+    padded = tiles + [blank] * (-len(tiles) % SHEET_COLUMNS)
+    lines = [
+        np.hstack(padded[start : start + SHEET_COLUMNS]) for start in range(0, len(padded), SHEET_COLUMNS)
+    ]
+    cv2.imwrite(str(path), np.vstack(lines)[:, :, ::-1])
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure, print the table, write ``rows.csv`` and sheets of the best and worst photographs."""
+    parser = argparse.ArgumentParser(
+        description="Measure a network over the whole chain on held-out photographs."
+    )
+    parser.add_argument("--data", type=Path, required=True, help="folder of the extracted data sets")
+    parser.add_argument("--out", type=Path, required=True, help="folder for rows.csv and the sheets")
+    parser.add_argument("--config", type=Path, default=Path("configs/default.yaml"))
+    parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--conditions", nargs="+", default=["plain"], choices=[*CONDITIONS, "all"])
+    parser.add_argument("--limit", type=int, default=0, help="photographs of each set, 0 for all")
+    options = parser.parse_args(arguments)
+    conditions = CONDITIONS if "all" in options.conditions else tuple(options.conditions)
+    config = load_config(options.config, ["faces.select=main", *options.overrides])
+    segmenter = PhotoSegmenter.from_config(config)
+    options.out.mkdir(parents=True, exist_ok=True)
+    rows: list[Row] = []
+    tiles: list[tuple[Row, UInt8Array]] = []
+    counts: dict[str, int] = {}
+    for dataset, photograph in held_out(options.data):
+        counts[dataset] = counts.get(dataset, 0) + 1
+        if options.limit and counts[dataset] > options.limit:
+            continue
+        for condition in conditions:
+            changed = ruin(photograph, condition)
+            row, mask = measure(segmenter, dataset, changed, condition)
+            rows.append(row)
+            if condition == "plain":
+                tiles.append((row, overlay_tile(changed, mask, f"{row.iou:.3f}")))
+    segmenter.close()
+    with (options.out / "rows.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["set", "condition", "name", "found", "iou", "outline_iou"])
+        writer.writerows(
+            [r.dataset, r.condition, r.name, r.found, f"{r.iou:.5f}", f"{r.outline_iou:.5f}"] for r in rows
+        )
+    for dataset in dict.fromkeys(row.dataset for row, _ in tiles):
+        ranked = sorted(
+            ((row, tile) for row, tile in tiles if row.dataset == dataset), key=lambda pair: pair[0].iou
+        )
+        stem = dataset.lower().replace(" ", "_")
+        write_sheet(options.out / f"{stem}_worst.png", [tile for _, tile in ranked[:24]])
+        write_sheet(options.out / f"{stem}_best.png", [tile for _, tile in ranked[-16:]])
+    report = table(rows)
+    (options.out / "table.md").write_text(report + "\n", encoding="utf-8")
+    print(report)
+
+
+if __name__ == "__main__":
+    main()
