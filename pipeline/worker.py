@@ -146,18 +146,21 @@ class Worker:
         directory = Path(self._settings.config.output.directory)
         if task.done_sha256 and self._is_unchanged(task, directory):
             return Outcome(task.name, None)
-        segmenter = self._segmenter or self._load()
+        segmenter = self.load()
         record = _Job(task, self._settings, segmenter, self._description.get("engine", {})).run()
         remove_outputs(directory, task.old_files, keep=recorded_files(record))
         return Outcome(task.name, record, self._description)
 
-    def close(self) -> None:
-        """Free the models."""
-        if self._segmenter is not None:
-            self._segmenter.close()
-            self._segmenter = None
+    def load(self) -> Segmenter:
+        """Load the models, if that is not done yet.
 
-    def _load(self) -> Segmenter:
+        Raises
+        ------
+        ModelError, EngineError
+            They cannot be loaded.
+        """
+        if self._segmenter is not None:
+            return self._segmenter
         self._on_load(True)
         try:
             self._segmenter = self._settings.factory(self._settings.config)
@@ -168,6 +171,12 @@ class Worker:
             raise EngineError(f"the models cannot be loaded: {type(error).__name__}: {error}") from error
         self._on_load(False)
         return self._segmenter
+
+    def close(self) -> None:
+        """Free the models."""
+        if self._segmenter is not None:
+            self._segmenter.close()
+            self._segmenter = None
 
     def _is_unchanged(self, task: Task, directory: Path) -> bool:
         try:

@@ -184,7 +184,8 @@ class _Process:
         if self.deadline is not None and time.monotonic() >= self.deadline:
             self._end()
             return TimeLimitError(
-                f"took longer than {self._time_limit:g} s. Leave it out, or raise execution.time_limit_seconds"
+                f"took longer than {self._time_limit:g} s. "
+                "Leave it out, or raise execution.time_limit_seconds"
             )
         if memory_limit_mb is not None and _memory_mb(self._process.pid) > memory_limit_mb:
             self._end()

@@ -1,0 +1,361 @@
+"""Many photographs, with stand-ins for the models, in this process."""
+
+import errno
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline import runner
+from pipeline.config import Config
+from pipeline.errors import ConfigError, EngineError, EngineUnavailableError, OutputError
+from pipeline.names import LEFTOVER_PREFIX
+from pipeline.worker import SegmenterFactory
+from tests import stand_ins
+from tests.stand_ins import tree, write_photo
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def config(**sections: dict[str, Any]) -> Config:
+    values: dict[str, dict[str, Any]] = {
+        "input": {"paths": ["in"]},
+        "output": {"directory": "out", "cutouts": True},
+        "execution": {"executor": "serial"},
+    }
+    for section, keys in sections.items():
+        values[section] = {**values.get(section, {}), **keys}
+    return Config.model_validate(values)
+
+
+def run(
+    settings: Config | None = None, *, factory: SegmenterFactory = stand_ins.bright, force: bool = False
+) -> runner.RunSummary:
+    return runner.run(
+        settings or config(), quiet=True, force=force, factory=factory, model_hashes=stand_ins.no_models
+    )
+
+
+def photos(count: int = 4) -> None:
+    for index in range(count):
+        write_photo(Path(f"in/{index}.png"), index)
+
+
+def records() -> dict[str, dict[str, Any]]:
+    lines = Path("out/manifest.jsonl").read_bytes().splitlines()
+    loaded = [json.loads(line) for line in lines]
+    assert [record["name"] for record in loaded] == sorted(record["name"] for record in loaded)
+    return {record["name"]: record for record in loaded}
+
+
+def some(counts: Any) -> dict[str, int]:
+    return {status: count for status, count in counts.items() if count}
+
+
+def test_a_run_and_what_it_leaves() -> None:
+    photos()
+    Path("in/broken.jpg").write_bytes(b"text")
+    summary = run()
+    assert some(summary.counts) == {"ok": 2, "no_face": 2, "failed": 1}
+    assert (summary.exit_code, summary.faces, summary.total) == (1, 2, 5)
+    assert set(tree(Path("out"))) == {
+        "manifest.jsonl",
+        *(f"{kind}/in/{i}.png.png" for kind in ("masks", "instances") for i in range(4)),
+        *(f"overlays/in/{i}.png.jpg" for i in range(4)),
+        "cutouts/in/1.png_1.png",
+        "cutouts/in/3.png_1.png",
+    }
+    record = records()["in/1.png"]
+    assert record["status"] == "ok"
+    assert record["photo"] == "in/1.png"
+    assert record["size_wh"] == record["stored_size_wh"] == [48, 40]
+    assert (record["orientation"], record["stored_orientation"]) == ("upright", 1)
+    assert record["files"]["masks"] == "masks/in/1.png.png"
+    assert record["engine"] == {"name": "bright", "precision": "f32"}
+    assert list(record)[-1] == "seconds"
+    [face] = record["faces"]
+    assert face["box_xywh"] == [12, 10, 24, 20]
+    assert face["detection"] == {"box_xywh": [12, 10, 24, 20], "score": 0.5, "detector": "middle"}
+    assert len(face["landmarks"]) == 68
+    assert 0 < face["area_px"] <= 480
+    assert face["files"] == {"cutouts": "cutouts/in/1.png_1.png"}
+    broken = records()["in/broken.jpg"]
+    assert (broken["status"], broken["files"]) == ("failed", {})
+    assert len(broken["sha256"]) == 64
+    [error] = broken["errors"]
+    assert (error["stage"], error["type"]) == ("read", "ImageReadError")
+    assert error["message"].startswith("in/broken.jpg: is not an image")
+    report = json.loads(Path("out/run.json").read_text())
+    assert report["state"] == "finished"
+    assert report["counts"] == {"total": 5, "ok": 2, "no_face": 2, "partial": 0, "failed": 1, "skipped": 0}
+    assert report["models"] == {"network": "0" * 64}
+    assert report["executor"]["name"] == "serial"
+    assert report["engines"][0]["engine"]["name"] == "bright"
+    assert report["config"]["output"]["cutouts"] is True
+
+
+def test_summary_says_what_to_do_next() -> None:
+    photos(2)
+    Path("in/broken.jpg").write_bytes(b"text")
+    text = str(run())
+    assert "3 photographs in" in text
+    assert "1 with faces, 1 without a face, 1 failed; 1 faces." in text
+    assert "Results: out" in text
+    assert "python -m pipeline.manifest failed out" in text
+    assert str(run()).count("done before") == 1
+
+
+def test_done_photographs_are_skipped_and_the_manifest_stays() -> None:
+    photos()
+    run()
+    before = Path("out/manifest.jsonl").read_bytes()
+    summary = run(factory=stand_ins.broken)  # no models are needed, so none are loaded
+    assert some(summary.counts) == {"skipped": 4}
+    assert summary.exit_code == 0
+    assert Path("out/manifest.jsonl").read_bytes() == before
+
+
+def touch_photo() -> None:
+    os.utime("in/1.png", (1, 1))
+
+
+def change_photo() -> None:
+    status = Path("in/1.png").stat()
+    content = Path("in/3.png").read_bytes()
+    Path("in/1.png").write_bytes(content)
+    os.utime("in/1.png", (status.st_atime, status.st_mtime))
+
+
+@pytest.mark.parametrize(
+    ("change", "done_again"),
+    [
+        (touch_photo, 0),
+        (change_photo, 1),
+        (lambda: Path("out/masks/in/1.png.png").unlink(), 1),
+        (lambda: Path("out/masks/in/1.png.png").write_bytes(b""), 1),
+        (lambda: Path("out/manifest.jsonl").unlink(), 4),
+    ],
+)
+def test_only_what_has_changed_is_done_again(change: Callable[[], None], done_again: int) -> None:
+    photos()
+    run()
+    change()
+    assert some(run().counts).get("skipped", 0) == 4 - done_again
+    if change is change_photo:
+        assert tree(Path("out"))["masks/in/1.png.png"] == tree(Path("out"))["masks/in/3.png.png"]
+
+
+def test_other_config_other_model_and_force_do_everything_again() -> None:
+    photos()
+    run()
+    assert "skipped" not in some(run(config(output={"crops": True})).counts)
+    assert run(config(output={"crops": True})).counts["skipped"] == 4
+    assert "skipped" not in some(run(config(output={"crops": True}), force=True).counts)
+    assert "skipped" not in some(run(config(output={"crops": True}, execution={"skip_done": False})).counts)
+    other = runner.run(
+        config(output={"crops": True}),
+        quiet=True,
+        factory=stand_ins.bright,
+        model_hashes=lambda config: {"network": "1" * 64},
+    )
+    assert "skipped" not in some(other.counts)
+
+
+def test_files_that_a_new_config_does_not_make_are_removed() -> None:
+    photos(2)
+    run()
+    assert Path("out/cutouts/in/1.png_1.png").exists()
+    run(config(output={"cutouts": False, "overlays": False}))
+    assert set(tree(Path("out"))) == {
+        "manifest.jsonl",
+        *(f"{kind}/in/{i}.png.png" for kind in ("masks", "instances") for i in range(2)),
+    }
+
+
+def test_a_photograph_that_breaks_loses_its_old_mask() -> None:
+    photos(2)
+    run()
+    Path("in/1.png").write_bytes(b"text")
+    run()
+    assert records()["in/1.png"]["status"] == "failed"
+    assert not any("1.png" in name for name in tree(Path("out")))
+
+
+def test_failures_are_tried_again_and_the_rest_is_kept() -> None:
+    photos(2)
+    broken = Path("in/broken.png")
+    broken.write_bytes(b"text")
+    run()
+    write_photo(broken, 5)
+    summary = run(config(input={"paths": ["in/broken.png"]}))
+    assert some(summary.counts) == {"ok": 1}
+    assert set(records()) == {"in/0.png", "in/1.png", "in/broken.png"}
+
+
+def test_every_kind_of_failure_is_one_photographs_own() -> None:
+    photos(2)
+    for order in ("raise", "segmentation", "partial"):
+        write_photo(Path(f"in/{order}.png"), 1, order=order)
+    summary = run(factory=stand_ins.obedient)
+    assert some(summary.counts) == {"ok": 1, "no_face": 1, "failed": 2, "partial": 1}
+    assert summary.exit_code == 1
+    found = {name: record["errors"] for name, record in records().items() if record["errors"]}
+    assert found == {
+        "in/partial.png": [{"stage": "network", "type": "EngineError", "message": "one face failed"}],
+        "in/raise.png": [
+            {"stage": "network", "type": "ZeroDivisionError", "message": "in/raise.png: division by zero"}
+        ],
+        "in/segmentation.png": [
+            {
+                "stage": "network",
+                "type": "SegmentationError",
+                "message": "in/segmentation.png: the network refused",
+            }
+        ],
+    }
+    assert Path("out/masks/in/partial.png.png").exists()
+    assert not Path("out/masks/in/raise.png.png").exists()
+
+
+def test_too_large_a_photograph() -> None:
+    write_photo(Path("in/large.png"), 1, size_wh=(200, 100))
+    run(config(input={"max_pixels": 10_000}))
+    assert records()["in/large.png"]["errors"][0]["type"] == "ImageTooLargeError"
+
+
+def test_names_that_are_no_text_are_told_in_the_manifest() -> None:
+    raw = b"in/caf\xe9\n.png"
+    write_photo(Path(os.fsdecode(raw)), 1)
+    assert run().exit_code == 0
+    [record] = records().values()
+    assert record["photo"] == "in/caf\\xe9\\n.png"
+    assert bytes.fromhex(record["photo_bytes"]) == raw
+    assert record["name"].isascii()
+
+
+@pytest.mark.parametrize(
+    ("factory", "expected", "message"),
+    [
+        (stand_ins.unavailable, EngineUnavailableError, "device 'moon'"),
+        (stand_ins.broken, EngineError, "the models cannot be loaded: RuntimeError: the library"),
+    ],
+)
+def test_models_that_cannot_be_loaded_stop_the_run(
+    factory: SegmenterFactory, expected: type[Exception], message: str
+) -> None:
+    photos()
+    with pytest.raises(expected, match=message):
+        run(factory=factory)
+    assert records() == {}
+    assert some(run().counts) == {"ok": 2, "no_face": 2}
+
+
+def test_a_missing_input_makes_no_output_directory() -> None:
+    with pytest.raises(ConfigError, match=r"input\.paths\.0: in: no such file"):
+        run()
+    assert list(Path().iterdir()) == []
+
+
+def test_output_directory_that_is_a_file() -> None:
+    photos()
+    Path("out").touch()
+    with pytest.raises(ConfigError, match=r"output\.directory: out: cannot be written"):
+        run()
+
+
+def test_two_runs_do_not_write_into_one_directory() -> None:
+    photos(1)
+    with (
+        runner._locked(runner._prepared(Path("out"))),
+        pytest.raises(ConfigError, match="another run writes there"),
+    ):
+        run()
+    assert run().exit_code == 0
+
+
+def test_output_that_cannot_be_written_stops_the_run() -> None:
+    photos()
+    Path("out").mkdir()
+    Path("out/overlays").touch()
+    with pytest.raises(OutputError, match="A file stands where a folder is needed"):
+        run()
+    report = json.loads(Path("out/run.json").read_text())
+    assert report["state"] == "interrupted"
+    Path("out/overlays").unlink()
+    assert some(run().counts) == {"ok": 2, "no_face": 2}
+
+
+def test_a_disk_that_fills_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    photos()
+    clean = config(output={"directory": "clean"})
+    run(clean)
+    written = 0
+    replace = Path.replace
+
+    def replace_until_full(self: Path, target: Path) -> Path:
+        nonlocal written
+        written += 1
+        if written > 9:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return replace(self, target)
+
+    with monkeypatch.context() as patch, pytest.raises(OutputError, match="No space left on device"):
+        patch.setattr(Path, "replace", replace_until_full)
+        run()
+    assert not any(LEFTOVER_PREFIX in name for name in tree(Path("out")))
+    run()
+    assert tree(Path("out")) == tree(Path("clean"))
+
+
+def test_leftovers_of_a_killed_run_are_removed() -> None:
+    photos(2)
+    run()
+    report = json.loads(Path("out/run.json").read_text())
+    Path("out/run.json").write_text(json.dumps({**report, "state": "running"}))
+    Path(f"out/masks/in/{LEFTOVER_PREFIX}1-1").touch()
+    run()
+    assert not any(LEFTOVER_PREFIX in name for name in tree(Path("out")))
+
+
+def test_plan_lists_and_does_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    photos(2)
+    run()
+    write_photo(Path("in/new.png"), 3)
+    before = tree(Path("out"))
+    assert runner.plan(config(), model_hashes=stand_ins.no_models) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["done", "before", "in/0.png", "->", "in/0.png"]
+    assert lines[2].split() == ["to", "do", "in/new.png", "->", "in/new.png"]
+    assert lines[3].startswith("3 photographs, 2 of them done before")
+    assert tree(Path("out")) == before
+    Path("out/run.json").unlink()
+    runner.plan(config(output={"directory": "nowhere"}), model_hashes=stand_ins.no_models)
+    assert not Path("nowhere").exists()
+
+
+def test_no_name_depends_on_the_other_photographs() -> None:
+    photos(2)
+    run(config(input={"paths": ["in/1.png"]}))
+    alone = tree(Path("out"))
+    write_photo(Path("in/1.jpg"), 3)
+    write_photo(Path("in/sub/1.png"), 5)
+    run()
+    together = tree(Path("out"))
+    assert all(together[name] == content for name, content in alone.items() if name != "manifest.jsonl")
+    assert len(records()) == 4
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root writes everywhere, also read-only folders"
+)
+def test_read_only_output() -> None:
+    photos(1)
+    Path("out").mkdir(mode=0o500)
+    with pytest.raises(ConfigError, match=r"output\.directory: out: cannot be written: Permission denied"):
+        run()
