@@ -31,7 +31,7 @@ def faults(photos: Path, output: Path) -> list[str]:
         if record["status"] not in {"ok", "no_face"}:
             found.append(f"{photo}: {record['status']}, {record['errors']}")
             continue
-        with Image.open(photo) as picture, Image.open(output / record["files"]["mask"]) as mask:
+        with Image.open(photo) as picture, Image.open(output / record["files"]["masks"]) as mask:
             size = ImageOps.exif_transpose(picture).size
             values = set(np.unique(np.asarray(mask)).tolist())
             if mask.size != size:
