@@ -2,28 +2,66 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
-import numpy as np
-
 from landmarks.geometry import Box, FaceLandmarks
+
+Selection = Literal["main", "largest", "all"]
 
 
 def main_score(box: Box, frame_size_wh: tuple[int, int]) -> float:
-    """Upstream's score of a detection: mean of central position, frame share and size."""
+    """How central and large a detection is, 0 to 1: upstream's score of the main face.
+
+    Mean of central = clamp(1 - distance of the centres / (0.25 diagonal)), the share of frames that show the face
+    (1 for a photograph) and size = clamp(mean side / (0.25 (W + H))): ``getSequenceStats`` and ``getMainFaceID``
+    in sequence_face_landmarks/utilities.cpp of YuvalNirkin/find_face_landmarks.
+
+    Parameters
+    ----------
+    box : Box
+        The detection, in pixels.
+    frame_size_wh : (width, height)
+        Size of the photograph in pixels.
+    """
     width, height = frame_size_wh
-    center = np.array([box.x + box.width / 2, box.y + box.height / 2])
-    distance = float(np.hypot(*(center - np.array([width / 2, height / 2]))))
-    central = float(np.clip(1 - distance / (0.25 * np.hypot(width, height)), 0, 1))
-    size = float(np.clip((box.width + box.height) / 2 / (0.25 * (width + height)), 0, 1))
+    x, y = box.center
+    distance = math.hypot(x - width / 2, y - height / 2)
+    central = min(max(1 - distance / (0.25 * math.hypot(width, height)), 0.0), 1.0)
+    size = min((box.width + box.height) / 2 / (0.25 * (width + height)), 1.0)
     return (central + 1 + size) / 3
 
 
 def select_faces(
-    faces: Sequence[FaceLandmarks], frame_size_wh: tuple[int, int], mode: Literal["main", "largest", "all"]
+    faces: Sequence[FaceLandmarks], frame_size_wh: tuple[int, int], mode: Selection
 ) -> tuple[FaceLandmarks, ...]:
-    """The faces wanted, in the order found."""
+    """Pick the faces that are wanted.
+
+    Parameters
+    ----------
+    faces : sequence of FaceLandmarks
+        Faces of one photograph in the order found.
+    frame_size_wh : (width, height)
+        Size of the photograph in pixels.
+    mode : {"main", "largest", "all"}
+        The face with the highest ``main_score``; the one with the largest detection box; all. The first one wins
+        ties.
+
+    Returns
+    -------
+    tuple of FaceLandmarks
+        In the order given; empty if ``faces`` is.
+
+    Raises
+    ------
+    ValueError
+        The mode is unknown or the frame has no pixels.
+    """
+    if mode not in ("main", "largest", "all"):
+        raise ValueError(f"mode: 'main', 'largest' or 'all' is expected, got {mode!r}")
+    if min(frame_size_wh) < 1:
+        raise ValueError(f"frame_size_wh: at least (1, 1) is expected, got {frame_size_wh}")
     if mode == "all" or not faces:
         return tuple(faces)
     if mode == "largest":
