@@ -105,7 +105,8 @@ def plan_regions(network: CaffeNetwork, height: int, width: int) -> tuple[LayerR
     Raises
     ------
     ModelError
-        The network holds a layer that mixes all rows and columns, such as an inner product.
+        The network holds a layer that mixes all rows and columns, such as an inner product, or its result
+        reads a layer in its padding only.
     ModelFormatError
         The network cannot take that size.
     """
@@ -128,10 +129,11 @@ def plan_regions(network: CaffeNetwork, height: int, width: int) -> tuple[LayerR
         if not needs[index]:
             continue
         needed = _hull(needs[index])
-        is_cut = network.layers[index].type == "Pooling"
-        computed = overlap(needed, influenced[index]) if is_cut else needed
-        if any(low >= high for low, high in computed):
+        if _is_empty(needed):
             raise ModelError(network.path, f"the picture has no say in layer {network.layers[index].name!r}")
+        changing = overlap(needed, influenced[index])
+        is_cut = network.layers[index].type == "Pooling" and not _is_empty(changing)
+        computed = changing if is_cut else needed
         regions[index] = LayerRegions(frames[index], needed, computed)
         for read, source in zip(reads[index], network.sources[index], strict=True):
             if read:
@@ -192,6 +194,10 @@ def _axis_reads(layer: Layer, axis: int, in_size: int, out_size: int) -> Reads:
 def _bounds(mask: NDArray[np.bool_]) -> Interval:
     cells = np.flatnonzero(mask)
     return (int(cells[0]), int(cells[-1]) + 1) if cells.size else (0, 0)
+
+
+def _is_empty(region: Region) -> bool:
+    return any(low >= high for low, high in region)
 
 
 def _hull(regions: Sequence[Region]) -> Region:
