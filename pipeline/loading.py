@@ -7,6 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from landmarks.finder import FaceFinder
+from landmarks.model_files import (
+    BLAZEFACE_FULL_RANGE,
+    BLAZEFACE_SHORT_RANGE,
+    DLIB_CNN,
+    data_package_file,
+    own_file,
+)
 from landmarks.predictor import predictor_path
 from pipeline.caffe_format.deploy import read_deploy
 from pipeline.config import Config
@@ -105,7 +112,8 @@ def model_hashes(config: Config) -> dict[str, str]:
     Returns
     -------
     dict
-        ``network.prototxt``, ``network.caffemodel`` and ``landmarks`` -> 64 hexadecimal digits.
+        ``network.prototxt``, ``network.caffemodel``, ``landmarks`` and one ``detector.FILE`` for every file of the
+        detectors that may be asked -> 64 hexadecimal digits.
 
     Raises
     ------
@@ -118,7 +126,22 @@ def model_hashes(config: Config) -> dict[str, str]:
         "network.prototxt": model.prototxt_sha256,
         "network.caffemodel": model.caffemodel_sha256,
         "landmarks": sha256_of(landmark_model(config)),
+        **{f"detector.{path.name}": sha256_of(path) for path in _detector_files(config)},
     }
+
+
+def _detector_files(config: Config) -> list[Path]:
+    """Files of the detectors in use; HOG's are part of dlib's library."""
+    rescues = config.detector.rescue != "never"
+    try:
+        files = []
+        if rescues or "blazeface" in config.detector.order:
+            files += [own_file(BLAZEFACE_SHORT_RANGE), own_file(BLAZEFACE_FULL_RANGE)]
+        if rescues or "cnn" in config.detector.order:
+            files.append(data_package_file(DLIB_CNN))
+    except FileNotFoundError as error:
+        raise ModelMissingError("detector", str(error)) from error
+    return files
 
 
 def describe(config: Config, network: FaceNetwork) -> dict[str, Any]:
