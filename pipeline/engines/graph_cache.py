@@ -1,18 +1,23 @@
 """ONNX graphs of Caffe networks, built once and kept on disk.
 
-An entry is a folder ``<name>-<shape>-<key>`` holding ``model.onnx`` and ``sha256``. Its key is made of the
-checksums of both model files, the converter's own source, and the shape that the graph is made for. A
-folder appears by renaming, so it is whole or not there; a lock file beside it keeps concurrent starts from
-converting the same network twice.
+A network has a folder ``<name>-<key>``; its key is made of the checksums of both model files and of the
+converter's own source. In it are
+
+    any.onnx, 500x500.onnx      graphs: for inputs of any size, and specialised for one
+    any.json, 500x500.json      written last: checksum of the graph, and the weights that it reads
+    <sha256>.weights            arrays, shared by all graphs; runtimes map them instead of copying them
+
+Files appear by renaming, so they are whole or not there; a lock keeps concurrent starts from converting the
+same network twice.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import logging
 import os
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -21,10 +26,19 @@ from typing import TYPE_CHECKING
 
 import pipeline.caffe_format
 from pipeline.caffe_format import CaffeNetwork, load_caffe
+from pipeline.errors import EngineError
 from pipeline.models import sha256_of
 
 if TYPE_CHECKING:
+    import onnx
+
     from pipeline.models import ModelFiles
+
+EXTERNAL_BYTES = 1024
+"""Arrays from this size on are kept beside the graph."""
+
+_EXTERNAL = 1
+"""TensorProto.EXTERNAL of onnx.proto."""
 
 _log = logging.getLogger(__name__)
 
@@ -43,8 +57,8 @@ class GraphCache:
     model
         The network's files.
     directory
-        Cache folder; None: `default_cache_directory`. If it cannot be written, graphs live in a
-        temporary folder until `close`, and a warning says so.
+        Cache folder; None: `default_cache_directory`. If it cannot be written, graphs live in a temporary
+        folder until `close`, and a warning says so.
     """
 
     def __init__(self, model: ModelFiles, directory: str | None) -> None:
@@ -64,25 +78,27 @@ class GraphCache:
         ------
         ModelError
             The network's files cannot be read or converted.
+        EngineError
+            The graph can be written neither there nor into a temporary folder.
         """
-        entry = self._directory / self._entry_name(shape_hw)
-        if not _is_whole(entry):
-            try:
-                self._build(entry, shape_hw)
-            except OSError as error:
-                if self._temporary is not None:
-                    raise
-                _log.warning(
-                    "%s: the graph of %s cannot be kept there (%s), so every start converts it anew; "
-                    "set engine.cache_directory to a folder that can be written",
-                    self._directory,
-                    self._model.name,
-                    error.strerror or error,
-                )
-                self._temporary = tempfile.TemporaryDirectory(prefix="uncrop-graphs-")
-                self._directory = Path(self._temporary.name)
-                return self.graph(shape_hw)
-        return entry / "model.onnx"
+        try:
+            return self._graph(shape_hw)
+        except OSError as error:
+            if self._temporary is not None:
+                raise self._unwritable(error) from error
+            _log.warning(
+                "%s: the graph of %s cannot be kept there (%s), so every start converts it anew; "
+                "set engine.cache_directory to a folder that can be written",
+                self._directory,
+                self._model.name,
+                error.strerror or error,
+            )
+            self._temporary = tempfile.TemporaryDirectory(prefix="uncrop-graphs-")
+            self._directory = Path(self._temporary.name)
+        try:
+            return self._graph(shape_hw)
+        except OSError as error:
+            raise self._unwritable(error) from error
 
     def close(self) -> None:
         """Remove the temporary folder, if there is one."""
@@ -90,31 +106,32 @@ class GraphCache:
             self._temporary.cleanup()
             self._temporary = None
 
-    def _entry_name(self, shape_hw: tuple[int, int] | None) -> str:
-        shape = "any" if shape_hw is None else "{}x{}".format(*shape_hw)
-        parts = (self._model.prototxt_sha256, self._model.caffemodel_sha256, _converter_sha256(), shape)
-        return f"{self._model.name}-{shape}-{hashlib.sha256(' '.join(parts).encode()).hexdigest()[:32]}"
+    def _unwritable(self, error: OSError) -> EngineError:
+        """The error for a temporary folder that cannot be written either."""
+        folder = self._directory
+        self.close()
+        return EngineError(
+            f"{folder}: the converted network cannot be written ({error.strerror or error}); "
+            "set engine.cache_directory to a folder with room for it"
+        )
 
-    def _build(self, entry: Path, shape_hw: tuple[int, int] | None) -> None:
-        self._directory.mkdir(parents=True, exist_ok=True)
-        with _locked(entry.with_name(entry.name + ".lock")):
-            if _is_whole(entry):
-                return
-            with tempfile.TemporaryDirectory(prefix=".new-", dir=self._directory) as scratch:
-                new = Path(scratch) / "entry"
-                new.mkdir()
-                convert(
-                    load_caffe(self._model.prototxt, self._model.caffemodel), new / "model.onnx", shape_hw
-                )
-                (new / "sha256").write_text(sha256_of(new / "model.onnx") + "\n", encoding="ascii")
-                if entry.exists():
-                    shutil.rmtree(entry)
-                new.rename(entry)
+    def _graph(self, shape_hw: tuple[int, int] | None) -> Path:
+        parts = (self._model.prototxt_sha256, self._model.caffemodel_sha256, _converter_sha256())
+        key = hashlib.sha256(" ".join(parts).encode()).hexdigest()[:32]
+        folder = self._directory / f"{self._model.name}-{key}"
+        path = folder / ("any.onnx" if shape_hw is None else "{}x{}.onnx".format(*shape_hw))
+        if not _is_whole(path):
+            folder.mkdir(parents=True, exist_ok=True)
+            with _locked(folder / "lock"):
+                if not _is_whole(path):
+                    network = load_caffe(self._model.prototxt, self._model.caffemodel)
+                    _write(convert(network, shape_hw), path)
+        return path
 
 
-def convert(network: CaffeNetwork, path: Path, shape_hw: tuple[int, int] | None) -> None:
-    """Write a network's ONNX graph, specialised for one input shape where a shape is given."""
-    network.to_onnx(path)
+def convert(network: CaffeNetwork, shape_hw: tuple[int, int] | None) -> onnx.ModelProto:
+    """A network's ONNX graph, specialised for one input size where one is given."""
+    return network.to_onnx_model()
 
 
 def _converter_sha256() -> str:
@@ -125,11 +142,52 @@ def _converter_sha256() -> str:
     return digest.hexdigest()
 
 
-def _is_whole(entry: Path) -> bool:
+def _write(model: onnx.ModelProto, path: Path) -> None:
+    """Write a graph with its large arrays beside it; the model loses them."""
+    weights = []
+    for tensor in model.graph.initializer:
+        if len(tensor.raw_data) >= EXTERNAL_BYTES:
+            digest = hashlib.sha256(tensor.raw_data).hexdigest()
+            beside = path.with_name(f"{digest}.weights")
+            if not _has_sha256(beside, digest):
+                _replace(beside, tensor.raw_data)
+            weights.append(digest)
+            tensor.ClearField("raw_data")
+            tensor.data_location = _EXTERNAL
+            tensor.external_data.add(key="location", value=beside.name)
+    graph = model.SerializeToString(deterministic=True)
+    _replace(path, graph)
+    summary = {"graph": hashlib.sha256(graph).hexdigest(), "weights": weights}
+    _replace(path.with_suffix(".json"), json.dumps(summary, indent=1).encode())
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Write a file that appears whole or not at all."""
+    handle, name = tempfile.mkstemp(prefix=".new-", dir=path.parent)
     try:
-        expected = (entry / "sha256").read_text(encoding="ascii").strip()
-        return sha256_of(entry / "model.onnx") == expected
-    except (OSError, UnicodeDecodeError):
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        summary = json.loads(path.with_suffix(".json").read_bytes())
+        graph, weights = summary["graph"], summary["weights"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return _has_sha256(path, graph) and all(
+        _has_sha256(path.with_name(f"{digest}.weights"), digest) for digest in weights
+    )
+
+
+def _has_sha256(path: Path, digest: str) -> bool:
+    try:
+        return sha256_of(path) == digest
+    except OSError:
         return False
 
 

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections import OrderedDict
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.engines.base import EngineInfo
-from pipeline.engines.graph_cache import GraphCache
 from pipeline.engines.runtime import checked_batch, import_runtime, thread_count
+from pipeline.engines.sessions import Sessions
 from pipeline.errors import EngineError, EngineUnavailableError
 
 if TYPE_CHECKING:
     from pipeline.config import EngineConfig
     from pipeline.models import ModelFiles
-
-MAX_SESSIONS = 3
-"""Input shapes for which a session is kept; the least recently used one goes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +76,7 @@ class OnnxRuntimeEngine:
         self._settings = settings
         self._threads = thread_count(settings.threads)
         self._device = _device_of(settings)
-        self._graphs = GraphCache(model, settings.cache_directory)
-        self._sessions: OrderedDict[tuple[int, int] | None, Any] = OrderedDict()
+        self._sessions = Sessions(model, settings.cache_directory, self._start)
         self._runtime: Any = None
 
     @property
@@ -99,12 +95,12 @@ class OnnxRuntimeEngine:
                 f"engine.device: onnxruntime {self._runtime.__version__} lacks {self._device.provider}. "
                 f"{self._device.advice}"
             )
-        self._session(None)
+        self._sessions.open()
 
     def predict(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Scores (n, classes, h, w) of a batch (n, 3, h, w), both float32; raises as `Engine.predict`."""
         batch = checked_batch(batch)
-        session = self._session(None)
+        session = self._sessions.session((batch.shape[2], batch.shape[3]))
         try:
             scores: NDArray[np.float32] = session.run(None, {session.get_inputs()[0].name: batch})[0]
         except Exception as error:  # its exceptions have no base of their own
@@ -113,26 +109,17 @@ class OnnxRuntimeEngine:
 
     def close(self) -> None:
         """Free the sessions."""
-        self._sessions.clear()
-        self._graphs.close()
+        self._sessions.close()
 
-    def _session(self, shape_hw: tuple[int, int] | None) -> Any:
-        if shape_hw in self._sessions:
-            self._sessions.move_to_end(shape_hw)
-        else:
-            while len(self._sessions) >= MAX_SESSIONS:
-                self._sessions.popitem(last=False)
-            self._sessions[shape_hw] = self._start(shape_hw)
-        return self._sessions[shape_hw]
-
-    def _start(self, shape_hw: tuple[int, int] | None) -> Any:
+    def _start(self, graph: Path, shape_hw: tuple[int, int] | None) -> Any:
         device = self._device
         provider = (device.provider, _provider_options(self._settings, device))
-        path = self._graphs.graph(shape_hw)
+        options = self._session_options()
+        if shape_hw is not None:
+            options.add_free_dimension_override_by_name("H", shape_hw[0])
+            options.add_free_dimension_override_by_name("W", shape_hw[1])
         try:
-            session = self._runtime.InferenceSession(
-                path, self._session_options(), providers=[provider], enable_fallback=0
-            )
+            session = self._runtime.InferenceSession(graph, options, providers=[provider], enable_fallback=0)
         except Exception as error:  # its exceptions have no base of their own
             raise EngineUnavailableError(
                 f"engine.device: {self._settings.device} cannot be used: {error}. {device.advice}"

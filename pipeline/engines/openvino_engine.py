@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,16 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.engines.base import EngineInfo
-from pipeline.engines.graph_cache import GraphCache
 from pipeline.engines.runtime import checked_batch, import_runtime, thread_count
+from pipeline.engines.sessions import Sessions
 from pipeline.errors import EngineError, EngineUnavailableError
 
 if TYPE_CHECKING:
     from pipeline.config import EngineConfig
     from pipeline.models import ModelFiles
-
-MAX_COMPILED = 3
-"""Input shapes for which a compiled network is kept; the least recently used one goes."""
 
 _CAPABILITIES = {"f32": "FP32", "bf16": "BF16", "f16": "FP16"}
 """``engine.precision`` → name among a device's OPTIMIZATION_CAPABILITIES."""
@@ -28,17 +24,15 @@ _ADVICE = "Install the extra: pip install 'uncrop[openvino]', or set engine.name
 
 
 class OpenVinoEngine:
-    """Runs the network's ONNX graph, compiled for every input shape, see `pipeline.engines.base.Engine`."""
+    """Runs the network's ONNX graph, one picture after the other, see `pipeline.engines.base.Engine`."""
 
     def __init__(self, settings: EngineConfig, model: ModelFiles) -> None:
         self._settings = settings
         self._threads = thread_count(settings.threads)
         self._device = settings.device.upper().replace(":", ".")
-        self._graphs = GraphCache(model, settings.cache_directory)
-        self._compiled: OrderedDict[tuple[int, ...], Any] = OrderedDict()
+        self._sessions = Sessions(model, settings.cache_directory, self._compile)
         self._openvino: Any = None
         self._core: Any = None
-        self._graph: Path | None = None
 
     @property
     def info(self) -> EngineInfo:
@@ -49,9 +43,9 @@ class OpenVinoEngine:
         return EngineInfo("openvino", version, self._device, self._settings.precision, self._threads)
 
     def load(self) -> None:
-        """Check device and precision, convert the network if that was never done; raises as `Engine.load`.
+        """Check device and precision, convert the network if that was never done, compile it.
 
-        A network is compiled when the first batch of a shape arrives, since fixed shapes are much faster.
+        Raises as `Engine.load`.
         """
         self._openvino = import_runtime("openvino", _ADVICE)
         self._core = self._openvino.Core()
@@ -69,33 +63,23 @@ class OpenVinoEngine:
                 f"engine.precision: {device} cannot compute in {self._settings.precision}; "
                 f"set engine.precision: {' or '.join(known)}"
             )
-        self._graph = self._graphs.graph()
+        self._sessions.open()
 
     def predict(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Scores (n, classes, h, w) of a batch (n, 3, h, w), both float32; raises as `Engine.predict`."""
         batch = checked_batch(batch)
-        compiled = self._compiled_for(batch.shape)
+        compiled = self._sessions.session((batch.shape[2], batch.shape[3]))
         try:
-            result = compiled(batch, share_inputs=True)[0]
+            scores = [np.array(compiled(picture[None])[0], np.float32) for picture in batch]
         except RuntimeError as error:
             raise EngineError(f"OpenVINO failed on a batch of shape {batch.shape}: {error}") from error
-        return np.array(result, dtype=np.float32)
+        return np.concatenate(scores)
 
     def close(self) -> None:
         """Free the compiled networks."""
-        self._compiled.clear()
-        self._graphs.close()
+        self._sessions.close()
 
-    def _compiled_for(self, shape: tuple[int, ...]) -> Any:
-        if shape in self._compiled:
-            self._compiled.move_to_end(shape)
-        else:
-            while len(self._compiled) >= MAX_COMPILED:
-                self._compiled.popitem(last=False)
-            self._compiled[shape] = self._compile(shape)
-        return self._compiled[shape]
-
-    def _compile(self, shape: tuple[int, ...]) -> Any:
+    def _compile(self, graph: Path, shape_hw: tuple[int, int] | None) -> Any:
         precision = getattr(self._openvino.Type, self._settings.precision)
         options: dict[str, Any] = {
             "INFERENCE_PRECISION_HINT": precision,
@@ -106,12 +90,15 @@ class OpenVinoEngine:
             # Pinned threads of several worker processes would share one core.
             options |= {"INFERENCE_NUM_THREADS": self._threads, "ENABLE_CPU_PINNING": False}
         try:
-            network = self._core.read_model(self._graph)
+            network = self._core.read_model(graph)
+            shape = network.input(0).partial_shape
+            shape[0] = 1
+            shape[2], shape[3] = shape_hw or (-1, -1)
             network.reshape(shape)
             compiled = self._core.compile_model(network, self._device, options)
         except RuntimeError as error:
             raise EngineError(
-                f"OpenVINO cannot compile the network for an input of {shape}: {error}"
+                f"OpenVINO cannot compile {graph} for an input of {shape_hw}: {error}"
             ) from error
         taken = compiled.get_property("INFERENCE_PRECISION_HINT")
         if taken != precision:

@@ -10,6 +10,7 @@ import pytest
 
 from pipeline.engines import graph_cache
 from pipeline.engines.graph_cache import GraphCache, default_cache_directory
+from pipeline.errors import EngineError
 from pipeline.models import ModelFiles, sha256_of
 from tests.engines.conftest import CHECKOUT
 
@@ -34,6 +35,10 @@ print(graph_cache.GraphCache(model, sys.argv[2]).graph())
 """
 
 
+def contents(folder: Path) -> dict[str, str]:
+    return {path.name: sha256_of(path) for path in folder.iterdir()}
+
+
 def entries(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if path.is_dir())
 
@@ -53,10 +58,12 @@ def test_other_weights_are_another_entry(narrow_models: dict[int, ModelFiles], t
     assert len(entries(tmp_path)) == 2
 
 
-@pytest.mark.parametrize("damage", ["cut", "flipped", "no graph", "no checksum", "rubbish checksum"])
+@pytest.mark.parametrize(
+    "damage", ["cut", "flipped", "no graph", "no summary", "rubbish summary", "weights cut", "no weights"]
+)
 def test_damaged_entry_is_built_again(damage: str, narrow_model: ModelFiles, tmp_path: Path) -> None:
     path = GraphCache(narrow_model, str(tmp_path)).graph()
-    whole = sha256_of(path)
+    whole = contents(path.parent)
     data = path.read_bytes()
     if damage == "cut":
         path.write_bytes(data[:-1])
@@ -64,13 +71,17 @@ def test_damaged_entry_is_built_again(damage: str, narrow_model: ModelFiles, tmp
         path.write_bytes(data[:1000] + bytes([data[1000] ^ 1]) + data[1001:])
     elif damage == "no graph":
         path.unlink()
-    elif damage == "no checksum":
-        path.with_name("sha256").unlink()
+    elif damage == "no summary":
+        path.with_suffix(".json").unlink()
+    elif damage == "rubbish summary":
+        path.with_suffix(".json").write_bytes(b"\xff\xfe")
+    elif damage == "weights cut":
+        weights = max(path.parent.glob("*.weights"), key=lambda file: file.stat().st_size)
+        weights.write_bytes(weights.read_bytes()[:-4])
     else:
-        path.with_name("sha256").write_bytes(b"\xff\xfe")
+        next(path.parent.glob("*.weights")).unlink()
     assert GraphCache(narrow_model, str(tmp_path)).graph() == path
-    assert sha256_of(path) == whole
-    assert entries(tmp_path) == [path.parent.name]
+    assert contents(path.parent) == whole
 
 
 def test_concurrent_starts_convert_once(narrow_model: ModelFiles, tmp_path: Path) -> None:
@@ -103,8 +114,32 @@ def test_a_killed_build_leaves_nothing_in_the_way(
         patch.setattr(graph_cache, "convert", killed)
         with pytest.raises(KeyboardInterrupt):
             GraphCache(narrow_model, str(tmp_path)).graph()
-    assert entries(tmp_path) == []
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["lock"]
     assert GraphCache(narrow_model, str(tmp_path)).graph().is_file()
+
+
+def test_a_full_disk_leaves_no_half_files(
+    narrow_model: ModelFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", full)
+        with pytest.raises(EngineError, match=r"No space left on device\); set engine.cache_directory"):
+            GraphCache(narrow_model, str(tmp_path)).graph()
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["lock"]
+
+
+def test_graphs_of_one_network_share_their_weights(narrow_model: ModelFiles, tmp_path: Path) -> None:
+    cache = GraphCache(narrow_model, str(tmp_path))
+    anywhere = cache.graph()
+    before = {path for path in anywhere.parent.glob("*.weights") if path.stat().st_size > 100_000}
+    fixed = cache.graph((72, 72))
+    assert fixed.parent == anywhere.parent
+    assert fixed.name == "72x72.onnx"
+    assert {path for path in anywhere.parent.glob("*.weights") if path.stat().st_size > 100_000} == before
+    assert before
 
 
 def test_folder_that_cannot_be_written(
