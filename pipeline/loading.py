@@ -112,7 +112,7 @@ def model_hashes(config: Config) -> dict[str, str]:
     Returns
     -------
     dict
-        ``network.prototxt``, ``network.caffemodel``, ``landmarks`` and one ``detector.FILE`` for every file of the
+        ``network.prototxt``, ``network.caffemodel``, ``landmarks``, and ``detector.FILE`` for every file of the
         detectors that may be asked -> 64 hexadecimal digits.
 
     Raises
