@@ -112,8 +112,8 @@ def model_hashes(config: Config) -> dict[str, str]:
     Returns
     -------
     dict
-        ``network.prototxt``, ``network.caffemodel``, ``landmarks``, and ``detector.FILE`` for every file of the
-        detectors that may be asked -> 64 hexadecimal digits.
+        ``network.prototxt``, ``network.caffemodel``, ``landmarks``, and ``detector.FILE`` for every file
+        of the detectors that may be asked -> 64 hexadecimal digits.
 
     Raises
     ------
