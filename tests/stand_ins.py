@@ -82,7 +82,7 @@ class Obedient(Bright):
         elif order == "hang":
             time.sleep(600)
         elif order == "allocate":
-            hoard = np.ones(2_000_000_000 // 8)
+            hoard = np.ones(500_000_000 // 8)
             time.sleep(600)
             del hoard
         elif order == "raise":

@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 
 import cv2
@@ -142,6 +143,8 @@ class _Process:
         self._process = multiprocessing.get_context("spawn").Process(
             target=_work, args=(settings, theirs, threads), daemon=True, name="uncrop-worker"
         )
+        if os.name == "posix":
+            resource_tracker.ensure_running()  # its start would unblock Ctrl-C again
         with _inherited(thread_environment(threads)):
             self._process.start()
         theirs.close()
