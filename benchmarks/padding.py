@@ -42,9 +42,8 @@ def main() -> None:
     network = random_fcn8s(args.classes, size_hw, width_divisor=args.width_divisor, seed=1)
     work = count_work(network, *size_hw)
     print(f"machine: {json.dumps(describe_machine())}")
-    print(
-        f"FCN-8s {args.size}x{args.size}, {args.classes} classes, batch {args.batch}, f32, {args.threads} threads"
-    )
+    print(f"FCN-8s {args.size}x{args.size}, {args.classes} classes, f32")
+    print(f"batches of {args.batch}, {args.threads} threads, {args.repeats} pairs of runs")
     counts = f"{work.plain / 1e9:.1f} -> {work.specialised / 1e9:.1f} GMAC a picture"
     print(f"arithmetic: {counts}, {work.ratio:.3f}x less")
     with tempfile.TemporaryDirectory() as folder:
