@@ -31,8 +31,10 @@ class AugmentOptions:
     Attributes
     ----------
     window_px : int
-        Side of the returned crops. Below `NETWORK_SIZE_PX` it is a window around the face out of a crop of
-        that size: the same scale of faces for less work.
+        Side of the returned crops. Below `NETWORK_SIZE_PX` a crop is either a window anywhere in one of that
+        size (faces as large as they will be) or, in `whole_share` of the cases, all of it made smaller.
+    whole_share : float
+        Probability of the whole crop at window size, see above.
     occluder_share : float
         Probability of pasted occluders.
     max_tilt_deg : float
@@ -40,6 +42,7 @@ class AugmentOptions:
     """
 
     window_px: int = 192
+    whole_share: float = 0.4
     occluder_share: float = 0.55
     max_tilt_deg: float = 45.0
 
@@ -116,19 +119,15 @@ def random_crop(sample: Sample, rng: np.random.Generator, options: AugmentOption
         if wild
         else float(np.exp(rng.normal(0, 0.06)))
     )
-    to_px = NETWORK_SIZE_PX / scale
-    zoom = np.array([to_px / box_width, to_px / box_height])
+    side_px = options.window_px if rng.random() < options.whole_share else NETWORK_SIZE_PX
+    zoom = side_px / scale / np.array([box_width, box_height])
     matrix = np.zeros((2, 3))
     matrix[:, :2] = linear * zoom[:, None]
     box_centre = np.array([x + box_width / 2, y + box_height / 2])
-    face_ys, face_xs = np.nonzero(sample.face[::4, ::4] > 127)
-    face_centre = np.array([face_xs.mean(), face_ys.mean()]) * 4.0 if len(face_xs) else centre
-    face_at = (face_centre - centre) @ linear.T + centre
-    slack = max(0.0, (NETWORK_SIZE_PX - options.window_px) / NETWORK_SIZE_PX)
-    middle = box_centre * (1 - min(1.0, 3 * slack)) + face_at * min(1.0, 3 * slack)
-    shift = rng.normal(0, 0.07 if wild else 0.03, 2) * NETWORK_SIZE_PX
-    # photograph -> turned about `centre` -> zoomed with `middle` in the middle of the window
-    matrix[:, 2] = zoom * (centre - linear @ centre - middle) + options.window_px / 2 + shift
+    room_px = max(0.0, side_px - options.window_px)
+    shift = rng.uniform(-room_px / 2, room_px / 2, 2) + rng.normal(0, 0.06 if wild else 0.03, 2) * side_px
+    # photograph -> turned about `centre` -> zoomed with the box's centre in the middle of the window, shifted
+    matrix[:, 2] = zoom * (centre - linear @ centre - box_centre) + options.window_px / 2 + shift
     return warp_sample(sample, matrix, options.window_px)
 
 

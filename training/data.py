@@ -31,7 +31,7 @@ CLEAR_LENS_RATIO, DARK_LENS_RATIO = 0.62, 0.42
 dark."""
 
 LFW_HAIR = 2
-LFW_EDGE_PX, LFW_EDGE_WEIGHT = 2, 0.3
+LFW_EDGE_PX, LFW_EDGE_WEIGHT = 2, 0.7
 """LFW part labels are superpixels: this band around the face's edge (at 250 pixels a photograph) counts
 this much."""
 

@@ -246,7 +246,7 @@ def head_layer(crop: Crop, bank: OccluderBank, rng: np.random.Generator) -> UInt
     centre = coordinates.mean(0)
     angle = rng.choice([0.0, math.pi]) + rng.normal(0, 0.5)
     width = size * rng.uniform(1.2, 2.2)
-    distance = size * 0.5 + width * rng.uniform(0.3, 0.5)
+    distance = size * 0.5 + width * rng.uniform(0.3, 0.7)
     spot = (float(centre[0] + math.cos(angle) * distance), float(centre[1] + math.sin(angle) * distance))
     return _place(cutout, spot, width, rng.normal(0, 0.15), crop)
 
@@ -467,14 +467,14 @@ def hair_layer(crop: Crop, bank: OccluderBank, rng: np.random.Generator) -> UInt
 LayerMaker = Callable[[Crop, OccluderBank, np.random.Generator], UInt8Array | None]
 
 LAYER_MAKERS: tuple[tuple[LayerMaker, float], ...] = (
-    (arm_layer, 0.36),
-    (object_layer, 0.16),
+    (arm_layer, 0.34),
+    (object_layer, 0.14),
     (sunglasses_layer, 0.12),
     (medical_mask_layer, 0.14),
     (microphone_layer, 0.08),
     (bar_layer, 0.04),
     (hair_layer, 0.05),
-    (head_layer, 0.05),
+    (head_layer, 0.12),
 )
 """What is pasted, and how often (shares of all pastes)."""
 

