@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 
 import pipeline.caffe_format
 from pipeline.caffe_format import CaffeNetwork, load_caffe
-from pipeline.errors import EngineError
+from pipeline.errors import EngineError, ModelError, ModelFormatError
 from pipeline.models import sha256_of
 
 if TYPE_CHECKING:
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 EXTERNAL_BYTES = 1024
 """Arrays from this size on are kept beside the graph."""
+
+WORTHWHILE = 1.05
+"""A graph specialised for a size has to have at least so many times less work than the plain one."""
 
 _EXTERNAL = 1
 """TensorProto.EXTERNAL of onnx.proto."""
@@ -130,7 +133,24 @@ class GraphCache:
 
 
 def convert(network: CaffeNetwork, shape_hw: tuple[int, int] | None) -> onnx.ModelProto:
-    """A network's ONNX graph, specialised for one input size where one is given."""
+    """A network's ONNX graph, without the work on its padding where a size is given and that saves anything.
+
+    Raises
+    ------
+    ModelFormatError
+        The network cannot take that size.
+    """
+    if shape_hw is None:
+        return network.to_onnx_model()
+    from pipeline.caffe_format.padding import count_work, specialise  # noqa: PLC0415 - imports onnx, slow
+
+    try:
+        if count_work(network, *shape_hw).ratio >= WORTHWHILE:
+            return specialise(network, *shape_hw)
+    except ModelFormatError:
+        raise
+    except ModelError as error:
+        _log.debug("no padding saving: %s", error)
     return network.to_onnx_model()
 
 
