@@ -254,7 +254,6 @@ def _cores() -> int:
 def _connect(address: str, workers: int | None, threads: int) -> None:
     """Connect to a cluster, or start one here."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")  # a busy machine takes its time
     options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     if address == "local":
         cores = max(usable_cores(), (workers or 1) * threads)
