@@ -39,12 +39,15 @@ class AugmentOptions:
         Probability of pasted occluders.
     max_tilt_deg : float
         Rotation in the picture, either way.
+    tight_share : float
+        Probability of a face that fills the photograph, so that its crop is cut at the frame.
     """
 
     window_px: int = 192
     whole_share: float = 0.4
     occluder_share: float = 0.55
     max_tilt_deg: float = 45.0
+    tight_share: float = 0.12
 
 
 def crop_box(
@@ -93,6 +96,16 @@ def warp_sample(
     )
 
 
+def tight_box(extent: FloatArray, rng: np.random.Generator) -> tuple[float, float, float, float]:
+    """Draw a crop box x, y, width, height of a face that fills the photograph or is cut by its edges."""
+    left, top = (float(value) for value in extent.min(0))
+    right, bottom = (float(value) for value in extent.max(0))
+    width, height = right - left, bottom - top
+    left, right = left - rng.uniform(-0.05, 0.25) * width, right + rng.uniform(-0.05, 0.25) * width
+    top, bottom = top - rng.uniform(0.1, 0.7) * height, bottom + rng.uniform(-0.1, 0.15) * height
+    return left, top, max(right - left, 1.0), max(bottom - top, 1.0)
+
+
 def random_crop(sample: Sample, rng: np.random.Generator, options: AugmentOptions) -> Crop:
     """Draw a crop: tilt, shear and squeeze, the crop box of what comes out, shift and scale, and a mirror."""
     height, width = sample.image.shape[:2]
@@ -111,9 +124,13 @@ def random_crop(sample: Sample, rng: np.random.Generator, options: AugmentOption
     x, y, box_width, box_height = crop_box(
         extent if not upright else sample.extent, (width, height), clamp=upright
     )
+    mirrored = sample.extent.copy()
     if upright:
         linear = np.array([[mirror, 0.0], [0.0, 1.0]])
         x = 2 * centre[0] - x - box_width if mirror < 0 else x
+        mirrored[:, 0] = (mirrored[:, 0] - centre[0]) * mirror + centre[0]
+    if rng.random() < options.tight_share:
+        x, y, box_width, box_height = tight_box(extent if not upright else mirrored, rng)
     scale = (
         float(np.exp(rng.uniform(math.log(0.8), math.log(1.3))))
         if wild
@@ -217,6 +234,6 @@ def augment(sample: Sample, bank: OccluderBank, rng: np.random.Generator, option
     crop = random_crop(sample, rng, options)
     crop = paste_occluders(crop, bank, rng, share=options.occluder_share)
     image = crop.image
-    if rng.random() < 0.85:
+    if rng.random() < 0.75:
         image = damage(relight(image, rng), rng)
     return replace(crop, image=np.ascontiguousarray(image))

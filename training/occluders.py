@@ -351,18 +351,36 @@ def add_clear_glasses(crop: Crop, rng: np.random.Generator) -> Crop:
     return replace(crop, image=image)
 
 
+def _dye(cutout: UInt8Array, crop: Crop, bank: OccluderBank, rng: np.random.Generator) -> UInt8Array:
+    """Give a medical mask another cloth: a plain colour, a skin's colour, or the pattern of an object."""
+    dyed = cutout.copy()
+    shade = cutout[:, :, :3].mean(2, keepdims=True) / 255.0
+    shade = shade / max(float(shade[cutout[:, :, 3] > 127].mean()), 0.05)
+    draw = rng.random()
+    if draw < 0.35 and bank.objects:
+        pattern = bank.objects[rng.integers(len(bank.objects))]
+        height, width = pattern.shape[:2]
+        middle = pattern[height // 4 : height * 3 // 4 + 1, width // 4 : width * 3 // 4 + 1, :3]
+        cloth = cv2.resize(middle, (cutout.shape[1], cutout.shape[0])).astype(np.float32)
+    elif draw < 0.6 and (crop.face > 127).any():
+        cloth = crop.image[crop.face > 127].mean(0) * rng.uniform(0.8, 1.3, 3)
+    else:
+        cloth = rng.integers(10, 256, 3).astype(np.float32)
+    dyed[:, :, :3] = np.clip(shade * cloth, 0, 255).astype(np.uint8)
+    return dyed
+
+
 def medical_mask_layer(crop: Crop, bank: OccluderBank, rng: np.random.Generator) -> UInt8Array | None:
     """A medical mask bent over nose, cheeks and chin: each half placed by three landmarks."""
     points = crop.points
     if points is None or not bank.medical_masks:
         return None
     cutout = bank.medical_masks[rng.integers(len(bank.medical_masks))]
-    if rng.random() < 0.6:
+    draw = rng.random()
+    if draw < 0.4:
         cutout = _recolour(cutout, rng, 0.5)
-    if rng.random() < 0.2:
-        cutout = cutout.copy()
-        grey = cutout[:, :, :3].mean(2, keepdims=True) / 255.0
-        cutout[:, :, :3] = np.clip(grey * rng.integers(20, 256, 3), 0, 255).astype(np.uint8)
+    elif draw < 0.8:
+        cutout = _dye(cutout, crop, bank, rng)
     height, width = cutout.shape[:2]
     nose = points[28] + (points[30] - points[27]) * rng.uniform(-0.15, 0.35)
     chin = points[8] + (points[8] - points[33]) * rng.uniform(0.0, 0.2)
@@ -467,10 +485,10 @@ def hair_layer(crop: Crop, bank: OccluderBank, rng: np.random.Generator) -> UInt
 LayerMaker = Callable[[Crop, OccluderBank, np.random.Generator], UInt8Array | None]
 
 LAYER_MAKERS: tuple[tuple[LayerMaker, float], ...] = (
-    (arm_layer, 0.34),
+    (arm_layer, 0.32),
     (object_layer, 0.14),
     (sunglasses_layer, 0.12),
-    (medical_mask_layer, 0.14),
+    (medical_mask_layer, 0.17),
     (microphone_layer, 0.08),
     (bar_layer, 0.04),
     (hair_layer, 0.05),

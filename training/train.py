@@ -56,8 +56,10 @@ class TrainOptions:
         Number of steps instead of a time budget when above 0 (then runs repeat exactly).
     batch, processes : int
         Crops a process and step, and processes; gradients are averaged over the processes.
-    window_px : int
-        Side of the training crops.
+    window_px, final_window_px : int
+        Side of the training crops, and in the last `final_share` of the budget.
+    final_share : float
+        Share of the budget spent at `final_window_px`, 0..1.
     learning_rate, encoder_rate_share, weight_decay : float
         AdamW's; the encoder learns at a share of the rate.
     frozen_blocks : int
@@ -79,6 +81,8 @@ class TrainOptions:
     batch: int = 12
     processes: int = 2
     window_px: int = 192
+    final_window_px: int = 256
+    final_share: float = 0.2
     learning_rate: float = 1.5e-3
     encoder_rate_share: float = 0.4
     weight_decay: float = 0.01
@@ -99,11 +103,12 @@ def to_network_input(images: list[np.ndarray[tuple[int, ...], np.dtype[np.uint8]
 
 
 def make_batch(
-    data: TrainingData, options: TrainOptions, rank: int, step: int
+    data: TrainingData, options: TrainOptions, rank: int, step: int, *, final: bool = False
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Draw and augment the crops of one step: input (n, 3, s, s), face and weight (n, s, s), 0..1."""
     rng = np.random.default_rng([options.seed, rank, step])
-    settings = AugmentOptions(window_px=options.window_px, occluder_share=options.occluder_share)
+    window = options.final_window_px if final else options.window_px
+    settings = AugmentOptions(window_px=window, occluder_share=options.occluder_share)
     drawn: list[Sample] = data.draw(rng, options.batch)
     crops = [augment(sample, data.occluders, rng, settings) for sample in drawn]
     face = torch.from_numpy(np.stack([crop.face for crop in crops])).float() / 255
@@ -270,7 +275,8 @@ def run_to_end(trainer: Trainer, data: TrainingData, rank: int) -> None:
         trainer.spent = shared_clock(time.monotonic() - started, options.processes)
         if trainer.progress() >= 1:
             break
-        loss = trainer.learn(*make_batch(data, options, rank, trainer.step))
+        final = trainer.progress() >= 1 - options.final_share
+        loss = trainer.learn(*make_batch(data, options, rank, trainer.step, final=final))
         if rank != 0:
             continue
         running = loss if running == 0.0 else 0.98 * running + 0.02 * loss

@@ -46,7 +46,18 @@ def start(tmp_path: Path) -> Path:
 
 
 def arguments(data: Path, out: Path, start: Path, steps: int) -> list[str]:
-    small = ["--processes", "1", "--batch", "2", "--window-px", "64", "--evaluate-every-minutes", "99"]
+    small = [
+        "--processes",
+        "1",
+        "--batch",
+        "2",
+        "--window-px",
+        "64",
+        "--final-window-px",
+        "64",
+        "--evaluate-every-minutes",
+        "99",
+    ]
     return ["--data", str(data), "--out", str(out), "--init", str(start), "--steps", str(steps), *small]
 
 
