@@ -44,7 +44,7 @@ from pipeline.manifest import DONE, Manifest, read_manifest, read_run, result_di
 from pipeline.names import is_case_sensitive
 from pipeline.outputs import remove_leftovers
 from pipeline.progress import Progress
-from pipeline.worker import SegmenterFactory, Task, WorkerSettings, recorded_files
+from pipeline.worker import Outcome, SegmenterFactory, Task, WorkerSettings, recorded_files
 
 if TYPE_CHECKING:
     from pipeline.executors.base import Executor
@@ -125,6 +125,7 @@ def run(
     verbose: bool = False,
     factory: SegmenterFactory | None = None,
     model_hashes: ModelHashes | None = None,
+    on_outcome: Callable[[Outcome], None] | None = None,
 ) -> RunSummary:
     """Do all photographs that a configuration names.
 
@@ -143,6 +144,8 @@ def run(
     model_hashes
         SHA-256 of the model files, by which results are known to be up to date; None:
         `pipeline.loading.model_hashes`.
+    on_outcome
+        Called with every outcome after it has been recorded.
 
     Returns
     -------
@@ -184,7 +187,8 @@ def run(
             },
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-        return _Run(config, executor, settings, report, force=force, quiet=quiet).all(photos)
+        on_outcome = on_outcome or (lambda outcome: None)
+        return _Run(config, executor, settings, report, on_outcome, force=force, quiet=quiet).all(photos)
 
 
 def plan(config: Config, *, force: bool = False, model_hashes: ModelHashes | None = None) -> int:
@@ -216,6 +220,7 @@ class _Run:
         executor: Executor,
         settings: WorkerSettings,
         report: dict[str, Any],
+        on_outcome: Callable[[Outcome], None],
         *,
         force: bool,
         quiet: bool,
@@ -224,6 +229,7 @@ class _Run:
         self._executor = executor
         self._settings = settings
         self._report = report
+        self._on_outcome = on_outcome
         self._skip_done = config.execution.skip_done and not force
         self._quiet = quiet
         self._directory = Path(config.output.directory)
@@ -276,6 +282,7 @@ class _Run:
                             self._engines.append(outcome.engine)
                         self._counts[status] += 1
                         progress.advance(status)
+                        self._on_outcome(outcome)
             except KeyboardInterrupt:
                 return False
         return done == len(photos)
