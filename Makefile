@@ -7,6 +7,7 @@ CAFFE_VENV := .venv-caffe
 PYTHON ?=
 CAFFE_PYTHON ?=
 ARGS ?=
+BENCH := engines chain padding memory
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all:
 
 # $(call find_python,CANDIDATES,LOW,HIGH): the first candidate that is a CPython 3.LOW to 3.HIGH
@@ -38,8 +39,12 @@ lint: $(VENV)/installed-dev ## ruff and mypy
 caffe: $(CAFFE_VENV)/installed ## the reference engine: real Caffe in .venv-caffe, which needs a CPython 3.7-3.9
 	@echo "Caffe is ready: engine.name=caffe with engine.caffe.command=[$(CAFFE_VENV)/bin/python]"
 
-bench: $(VENV)/installed-dev ## the benchmarks, several minutes on a quiet machine
-	$(VENV)/bin/python -m benchmarks $(ARGS)
+bench: $(VENV)/installed-dev ## the benchmarks on a quiet machine, an hour or so (BENCH=engines: that one alone)
+	@caffe=; [ ! -e $(CAFFE_VENV)/installed ] || caffe='--caffe-python $(CAFFE_VENV)/bin/python'; \
+	for name in $(BENCH); do \
+		options=; case "$$name" in engines|chain) options="$$caffe" ;; esac; \
+		echo "python -m benchmarks.$$name $$options $(ARGS)"; \
+		$(VENV)/bin/python -m "benchmarks.$$name" $$options $(ARGS) || exit; done
 
 $(VENV)/bin/python:
 	@python=$$($(call find_python,$(or $(PYTHON),python3 python3.13 python3.12 python3.11 $(pyenv_pythons)),11,13)); \
