@@ -14,7 +14,7 @@ from pipeline.caffe_format.network import CaffeNetwork
 from pipeline.caffe_format.writer import write_caffe
 from pipeline.config import EngineConfig, NetworkConfig
 from pipeline.engines.registry import create_engine
-from pipeline.errors import ModelMissingError
+from pipeline.engines.sessions import SPECIALISE_AFTER
 from pipeline.models import ModelFiles, resolve_model
 from tests.engines.conftest import difference, picture
 
@@ -62,10 +62,7 @@ def test_engine_gives_opencvs_scores(
 
 @pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
 def test_embedded_network_gives_opencvs_scores(name: str, settings: Callable[..., EngineConfig]) -> None:
-    try:
-        model = resolve_model(NetworkConfig(model="uncrop_256"))
-    except ModelMissingError as error:
-        pytest.skip(str(error))
+    model = resolve_model(NetworkConfig(model="uncrop_256"))
     batch = picture(256, 256)
     (scores,) = engine_scores(settings(name), model, batch)
     assert difference(scores, opencv_scores(model, batch)) < TOLERANCE
@@ -82,7 +79,28 @@ def test_a_batch_gives_what_its_pictures_give_alone(
     batch = picture(72, 72, count=3)
     chosen = settings(name, caffe=caffe) if caffe else settings(name)
     together, *alone = engine_scores(chosen, narrow_model, batch, *np.split(batch, 3))
-    assert difference(together, np.concatenate(alone)) < TOLERANCE
+    assert np.array_equal(together, np.concatenate(alone))
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_the_number_of_threads_changes_nothing(
+    name: str, narrow_model: ModelFiles, settings: Callable[..., EngineConfig]
+) -> None:
+    batch = picture(72, 72)
+    (one,) = engine_scores(settings(name, threads=1), narrow_model, batch)
+    (two,) = engine_scores(settings(name, threads=2), narrow_model, batch)
+    assert np.array_equal(one, two)
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_a_size_that_gets_its_own_session_keeps_its_scores(
+    name: str, narrow_model: ModelFiles, settings: Callable[..., EngineConfig], graph_folder: Path
+) -> None:
+    batch = picture(57, 91)
+    found = engine_scores(settings(name), narrow_model, *[batch] * (SPECIALISE_AFTER + 1))
+    expected = opencv_scores(narrow_model, batch)
+    assert all(difference(scores, expected) < TOLERANCE for scores in found)
+    assert list(graph_folder.glob("narrow_21-*/57x91.onnx"))
 
 
 BY_OTHER_HANDS = r"""
