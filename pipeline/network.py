@@ -123,7 +123,7 @@ class FaceNetwork:
             if limited_wh != self.input_size_wh:
                 image = cv2.resize(image, self.input_size_wh, interpolation=cv2.INTER_CUBIC)
         elif limited_wh[0] > self.input_size_wh[0]:
-            ratio = float(np.float32(self.input_size_wh[0]) / np.float32(limited_wh[0]))  # a C++ float upstream
+            ratio = float(np.float32(self.input_size_wh[0]) / np.float32(limited_wh[0]))  # as in C++
             image = cv2.resize(image, None, fx=ratio, fy=ratio, interpolation=cv2.INTER_CUBIC)
         centred = image.astype(np.float32) - MEAN_BGR
         return np.ascontiguousarray(centred.transpose(2, 0, 1))
