@@ -8,7 +8,7 @@ PYTHON ?=
 CAFFE_PYTHON ?=
 ARGS ?=
 BENCH := engines chain padding memory
-PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all:
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes --only-binary :all:
 
 # $(call find_python,CANDIDATES,LOW,HIGH): the first candidate that is a CPython 3.LOW to 3.HIGH
 find_python = for p in $(1); do "$$p" -c 'import sys; sys.exit(sys.implementation.name != "cpython" or not \

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -83,7 +84,8 @@ def _statements(body: list[ast.stmt], *, on_import: bool) -> Iterator[ast.stmt]:
             yield from _statements(handler.body, on_import=on_import)
 
 
-def _imports(name: str, *, on_import: bool = False) -> set[str]:
+@functools.cache
+def _imports(name: str, *, on_import: bool = False) -> frozenset[str]:
     """The modules that a module imports: ours by their full name, others by the first part of theirs."""
     file = MODULES[name]
     package = name if file.name == "__init__.py" else name.rpartition(".")[0]
@@ -101,7 +103,7 @@ def _imports(name: str, *, on_import: bool = False) -> set[str]:
             for alias in statement.names:
                 whole = f"{module}.{alias.name}"
                 found.add(whole if whole in MODULES else module)
-    return {full if full.partition(".")[0] in OWN else full.partition(".")[0] for full in found}
+    return frozenset(full if full.partition(".")[0] in OWN else full.partition(".")[0] for full in found)
 
 
 def _layer(name: str) -> int | None:
