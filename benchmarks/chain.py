@@ -7,10 +7,10 @@
     python -m benchmarks.chain loop --photos 300 --loop-photos 8
 
 The plain loop is what the task takes without this program: ``cv2.imread``, dlib's HOG detector on the full
-photograph, its 68 landmarks, the crop of `find_face_landmarks`, FCN-8s at 500x500 in pycaffe, the mask resized
-and pasted. FCN-8s has random weights: the released ones are the same work. Without ``--caffe-python`` its
-place is taken by ONNX Runtime, and the results say so. Parts are measured alternately, in rounds, so that a
-slow minute of the machine meets all of them; ratios are medians over the rounds.
+photograph, its 68 landmarks, the crop of `find_face_landmarks`, FCN-8s at 500x500 in pycaffe, the mask
+resized and pasted. FCN-8s has random weights: the released ones are the same work. Without
+``--caffe-python`` its place is taken by ONNX Runtime, and the results say so. Parts are measured alternately,
+in rounds, so that a slow minute of the machine meets all of them; ratios are medians over the rounds.
 """
 
 from __future__ import annotations

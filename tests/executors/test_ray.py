@@ -1,0 +1,130 @@
+"""A real Ray cluster of two nodes, one of which is killed while it works."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.config import Config
+from pipeline.errors import ConfigError, EngineUnavailableError
+from pipeline.runner import RunSummary, run
+from pipeline.worker import Outcome, SegmenterFactory
+from tests import stand_ins
+from tests.stand_ins import tree, write_photo
+
+ray = pytest.importorskip("ray", reason="the extra 'ray' is not installed")
+Cluster = pytest.importorskip("ray.cluster_utils").Cluster
+
+PHOTOS = 30
+
+# What Ray itself does when it starts and stops processes; none of it is ours.
+pytestmark = [
+    pytest.mark.timeout(300),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """Two nodes of two cores; ``second`` is the one that may be lost."""
+    settings = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_prestart_worker_first_driver": "0"}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in settings.items():
+            patch.setenv(name, value)
+        started = _start_cluster(attempts=2)
+        try:
+            yield started
+        finally:
+            ray.shutdown()
+            started.shutdown()
+
+
+def _start_cluster(attempts: int) -> Any:
+    """Ray gives a node 30 s to start, too little on a machine with other work, and raises a bare Exception."""
+    try:
+        started = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
+        started.second = started.add_node(num_cpus=2)
+        ray.init(address=started.address, log_to_driver=False, logging_level="ERROR")
+    except Exception as error:  # noqa: BLE001
+        ray.shutdown()
+        if attempts == 1:
+            pytest.skip(f"this machine is too busy to start Ray: {error}")
+        return _start_cluster(attempts - 1)
+    return started
+
+
+def do(executor: str, factory: SegmenterFactory, **execution: Any) -> RunSummary:
+    config = Config.model_validate(
+        {
+            "input": {"paths": ["in"]},
+            "output": {"directory": f"out_{executor}", "cutouts": True},
+            "execution": {"executor": executor, "address": "auto", **execution},
+        }
+    )
+    return run(config, quiet=True, factory=factory, model_hashes=stand_ins.no_models)
+
+
+def test_failures_and_a_lost_node(cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One test, since starting a cluster takes longer than all that is done on it."""
+    import pipeline.executors.ray_executor as module
+
+    monkeypatch.chdir(tmp_path)
+    for index in range(PHOTOS):
+        write_photo(Path(f"in/{index:02}.png"), index)
+    Path("in/broken.jpg").write_bytes(b"text")
+
+    with pytest.raises(EngineUnavailableError, match="device 'moon'"):
+        do("ray", stand_ins.unavailable, workers=1)
+
+    # All four cores work; after the fifth photograph half of them are gone.
+    outcomes = 0
+    lost: list[Any] = []
+    real = module._RayRun._result_of
+
+    def counted(self: Any, slot: Any) -> Outcome | None:
+        nonlocal outcomes
+        outcome = real(self, slot)
+        outcomes += outcome is not None
+        if outcome is not None and outcomes == 5:
+            cluster.remove_node(cluster.second, allow_graceful=False)
+            lost.append(slot)
+        return outcome
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module._RayRun, "_result_of", counted)
+        summary = do("ray", stand_ins.slow)
+    assert len(lost) == 1
+    assert (summary.total, summary.counts["failed"]) == (PHOTOS + 1, 1)
+    report = json.loads(Path("out_ray/run.json").read_text())
+    assert report["executor"]["name"] == "ray"
+    do("serial", stand_ins.bright)
+    assert tree(Path("out_ray")) == tree(Path("out_serial"))
+
+    # A crash and a photograph that never ends, on the node that is left.
+    write_photo(Path("in/crash.png"), 1, order="crash")
+    write_photo(Path("in/hang.png"), 1, order="hang")
+    summary = do("ray", stand_ins.obedient, workers=2, time_limit_seconds=3)
+    assert (summary.counts["skipped"], summary.counts["failed"]) == (PHOTOS, 3)
+    lines = Path("out_ray/manifest.jsonl").read_bytes().splitlines()
+    errors = {record["photo"]: record["errors"] for record in map(json.loads, lines)}
+    assert errors["in/crash.png"][0]["type"] == "WorkerLostError"
+    assert errors["in/hang.png"][0]["type"] == "TimeLimitError"
+
+
+def test_no_cluster_at_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    from pipeline.executors.ray_executor import RayExecutor
+
+    def refuse(**options: Any) -> None:
+        raise ConnectionError(f"nothing at {options['address']}")
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    monkeypatch.setattr(ray, "init", refuse)
+    config = Config.model_validate({"execution": {"executor": "ray", "address": "ray://nowhere:1"}})
+    with pytest.raises(ConfigError, match=r"execution\.address: ray://nowhere:1: no Ray cluster there"):
+        RayExecutor(config)
