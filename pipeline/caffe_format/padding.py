@@ -2,14 +2,14 @@
 
 The first convolution of FCN-8s pads the picture by 100 pixels on every side, and all layers after it work on
 that frame as if it were picture. What the picture cannot influence is the same for every picture of that
-size. It is computed once, here, with a picture of zeros, and becomes part of the graph: after each pooling
-the computed cells are padded with zeros and the constants are added. The result differs from the plain graph
+size. It is computed once, here, with a picture of zeros, and becomes part of the graph: where it pays, the
+computed cells are padded with zeros and the constants are added. The result differs from the plain graph
 by float rounding only. Likewise, nothing is computed that a later crop throws away.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 
 import numpy as np
@@ -23,6 +23,7 @@ from pipeline.caffe_format.regions import (
     LayerRegions,
     Reads,
     Region,
+    area,
     each_axis,
     layer_reads,
     overlap,
@@ -105,11 +106,11 @@ def count_work(network: CaffeNetwork, height: int, width: int) -> Work:
         assert before is not None
         weights = layer.blobs[0].size
         if layer.type == "Convolution":
-            plain += weights * _area(here.frame)
-            specialised += weights * _area(here.computed)
+            plain += weights * area(here.frame)
+            specialised += weights * area(here.computed)
         else:
-            plain += weights * _area(before.frame)
-            specialised += weights * _area(_deconvolution_input(layer, here, before))
+            plain += weights * area(before.frame)
+            specialised += weights * area(_deconvolution_input(layer, here, before))
     return Work(plain, specialised)
 
 
@@ -178,7 +179,7 @@ class _Specialiser:
                     self._cut(bottom, region.computed, f"{layer.name}.{number}")
                     for number, bottom in enumerate(self.network.sources[index])
                 ]
-                emit(self.graph, layer, bottoms)
+                emit(self.graph, replace(layer, tops=[top]), bottoms)
         return _Value(top, region.computed)
 
     def _paste(self, value: _Value, layer: Layer, region: LayerRegions, constants: FloatArray) -> _Value:
@@ -282,7 +283,3 @@ def _pooling_input(window: Window, computed: Region) -> Region:
         )
     )
     return rows, columns
-
-
-def _area(region: Region) -> int:
-    return (region[0][1] - region[0][0]) * (region[1][1] - region[1][0])

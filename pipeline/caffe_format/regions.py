@@ -9,6 +9,7 @@ network.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -31,6 +32,9 @@ _SUPPORTED = {
     "Eltwise", "Concat", "Softmax", "Split",
 }  # fmt: skip
 
+PASTING_WORK = 300
+"""Multiply-adds that take about as long as pasting one number (padding, adding and two changes of layout)."""
+
 
 @dataclass(frozen=True, slots=True)
 class LayerRegions:
@@ -43,9 +47,9 @@ class LayerRegions:
     needed
         Cells that later layers read.
     computed
-        Cells to compute: those needed, or after a pooling only those of them that are influenced. The others
-        are constants to paste in. Poolings are chosen because tensors are smallest there; between two of them
-        the few constant cells around the influenced ones are computed.
+        Cells to compute: those needed, or only those of them that are influenced, where that pays; the others
+        are constants to paste in. It pays after poolings, where tensors are small and all layers before them
+        gain, and after convolutions that save enough work.
     """
 
     frame: Region
@@ -132,8 +136,8 @@ def plan_regions(network: CaffeNetwork, height: int, width: int) -> tuple[LayerR
         if _is_empty(needed):
             raise ModelError(network.path, f"the picture has no say in layer {network.layers[index].name!r}")
         changing = overlap(needed, influenced[index])
-        is_cut = network.layers[index].type == "Pooling" and not _is_empty(changing)
-        computed = changing if is_cut else needed
+        pays = not _is_empty(changing) and _work_per_cell(network, index, needed, changing) > PASTING_WORK
+        computed = changing if pays else needed
         regions[index] = LayerRegions(frames[index], needed, computed)
         for read, source in zip(reads[index], network.sources[index], strict=True):
             if read:
@@ -194,6 +198,22 @@ def _axis_reads(layer: Layer, axis: int, in_size: int, out_size: int) -> Reads:
 def _bounds(mask: NDArray[np.bool_]) -> Interval:
     cells = np.flatnonzero(mask)
     return (int(cells[0]), int(cells[-1]) + 1) if cells.size else (0, 0)
+
+
+def _work_per_cell(network: CaffeNetwork, index: int, needed: Region, changing: Region) -> float:
+    """Multiply-adds saved by computing only the changing cells, for each number to paste."""
+    layer = network.layers[index]
+    if layer.type == "Pooling":
+        return math.inf
+    before = network.layers[network.sources[index][0]] if network.sources[index] else layer
+    if layer.type != "ReLU" or before.type != "Convolution":
+        return 0.0
+    return float(before.blobs[0][0].size) * (1 - area(changing) / area(needed))
+
+
+def area(region: Region) -> int:
+    """Count the cells of a region."""
+    return (region[0][1] - region[0][0]) * (region[1][1] - region[1][0])
 
 
 def _is_empty(region: Region) -> bool:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, event, given, reject, settings
 from hypothesis import strategies as st
 
+from pipeline.caffe_format import regions
 from pipeline.caffe_format.fcn8s import random_fcn8s
 from pipeline.caffe_format.folding import simplify
 from pipeline.caffe_format.layers import FloatArray, Layer
@@ -70,6 +71,17 @@ def test_fcn8s_scores_stay_the_same(classes: int, size_hw: tuple[int, int], numb
     network = random_fcn8s(classes, size_hw, width_divisor=32, seed=classes)
     assert_same_scores(
         network, np.random.default_rng(1).uniform(-128, 128, (number, 3, *size_hw)).astype(np.float32)
+    )
+
+
+def test_fcn8s_scores_stay_the_same_with_constants_after_every_convolution(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(regions, "PASTING_WORK", 0)
+    network = random_fcn8s(2, (120, 75), width_divisor=32, seed=4)
+    assert sum(region.is_pasted for region in regions_of(network, 120, 75).values()) == 16
+    assert_same_scores(
+        network, np.random.default_rng(1).uniform(-128, 128, (2, 3, 120, 75)).astype(np.float32)
     )
 
 
