@@ -48,7 +48,7 @@ class Candidate:
 
     @property
     def box(self) -> Box:
-        """Box of the same centre and size along the picture's axes, rounded to whole pixels, at least 1 x 1."""
+        """Box of the same centre and size along the picture's axes, in whole pixels, at least 1 x 1."""
         x, x_max = round(self.x - self.width / 2), round(self.x + self.width / 2)
         y, y_max = round(self.y - self.height / 2), round(self.y + self.height / 2)
         return Box(x, y, max(x_max - x, 1), max(y_max - y, 1))

@@ -9,14 +9,17 @@ import numpy as np
 
 from landmarks.candidates import Candidate
 from landmarks.model_files import DLIB_CNN, data_package_file
-from landmarks.views import View
+from landmarks.views import View, padded_view
+
+LEAST_SIDE_PX = 100
+"""Smaller pictures get a black margin: the network's filters must fit in."""
 
 
 class CnnDetector:
     """dlib's max-margin CNN detector (D. E. King, "Max-Margin Object Detection", arXiv 1502.00046).
 
-    Holds dlib's object, which can't be pickled: make one in every process. Takes about 7 s per megapixel on one
-    core.
+    Holds dlib's object, which can't be pickled: make one in every process. Takes about 7 s per megapixel
+    on one core.
 
     Parameters
     ----------
@@ -56,6 +59,8 @@ class CnnDetector:
         list of Candidate
             In pixels of the photograph, highest score first.
         """
+        margin_px = max(LEAST_SIDE_PX - min(view.size_wh), 0)
+        view = padded_view(view, margin_px) if margin_px else view
         found = self._detector(np.ascontiguousarray(view.pixels), upsample)
         return [
             view.to_photo_candidate(

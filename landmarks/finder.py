@@ -14,18 +14,18 @@ from landmarks.candidates import Candidate, merge
 from landmarks.cnn import CnnDetector
 from landmarks.geometry import FaceLandmarks
 from landmarks.hog import HogDetector, search_view
-from landmarks.predictor import LandmarkPredictor
+from landmarks.predictor import UPRIGHT_DEGREES, LandmarkPredictor
 from landmarks.rescue import Rescue
-from landmarks.views import Pixels, scaled_view
+from landmarks.views import Pixels
 
 DETECTORS = ("hog", "blazeface", "cnn")
 RESCUES = ("when_empty", "always", "never")
 
 BLAZEFACE_SHRINK = 4
-"""BlazeFace searches at a quarter of the photograph: its 20 pixels are then the 80 that HOG needs at full size."""
+"""BlazeFace searches at a quarter of the photograph: its 20 pixels are the 80 that HOG needs at full size."""
 
 BLAZEFACE_LEAST_PX = 256
-"""Longer side of BlazeFace's search picture for small photographs; costs 0.02 s, and finds faces below 80 pixels."""
+"""Least longer side of BlazeFace's search picture: small photographs may show faces below 80 pixels."""
 
 CANDIDATE = 0.3
 CONFIRMED = 0.5
@@ -44,17 +44,17 @@ class FaceFinder:
     order : sequence of {"hog", "blazeface", "cnn"}
         Detectors of the first pass, tried in turn until one finds a face.
     max_side_px : int or None
-        The search picture's longer side is at most this; None: the photograph's own size. Boxes and landmarks are
-        always in pixels of the photograph. HOG finds faces from 80 pixels of the search picture on; BlazeFace, which
-        searches at a quarter of the photograph, from 80 pixels of the photograph, down to a search picture of
-        ``max_side_px``.
+        The search picture's longer side is at most this; None: no limit. Boxes and landmarks are always in
+        pixels of the photograph. HOG searches for faces of 80 pixels and more at that size. BlazeFace
+        searches at a quarter of the photograph for faces of 80 pixels and more of the photograph; the limit
+        is for that quarter.
     upsample : int
         Times the search picture is doubled, for smaller faces; 0 to 3.
     rescue : {"when_empty", "always", "never"}
-        When harder searches are made: where the first pass finds nothing (they end with the first that finds a face),
-        on every photograph (all of them; what they find is added), or never.
+        When harder searches are made: where the first pass finds nothing (until one finds a face), on every
+        photograph (all of them; what they find is added), or never.
     cnn_max_side_px : int
-        Longer side of the picture that dlib's CNN sees, in the first pass and as the last resort of the rescue.
+        Longer side of the picture that dlib's CNN sees, in the first pass and as last resort of the rescue.
 
     Raises
     ------
@@ -68,7 +68,7 @@ class FaceFinder:
         self,
         *,
         predictor: Path,
-        order: Sequence[str] = ("blazeface", "hog"),
+        order: Sequence[str] = ("blazeface",),
         max_side_px: int | None = 1600,
         upsample: int = 0,
         rescue: Literal["when_empty", "always", "never"] = "when_empty",
@@ -141,17 +141,19 @@ class FaceFinder:
     def _find_by_blazeface(self, image: Pixels) -> list[Candidate]:
         longest_px = self._blazeface_side_px(image)
         found = self._blazeface.find_at_all_sizes(image, longest_px, threshold=CANDIDATE)
-        return [face for face in merge(found) if self._blazeface.confirm(image, face) >= CONFIRMED]
+        faces = [face for face in merge(found) if self._blazeface.confirm(image, face) >= CONFIRMED]
+        return [
+            self._blazeface.refined(image, face) if abs(face.angle) >= UPRIGHT_DEGREES else face
+            for face in faces
+        ]
 
     def _find_by_cnn(self, image: Pixels) -> list[Candidate]:
         return self._cnn.find(search_view(image, self._cnn_max_side_px), upsample=self._upsample)
 
     def _blazeface_side_px(self, image: Pixels) -> float:
-        longest = max(image.shape[:2])
-        return (
-            min(max(longest / BLAZEFACE_SHRINK, BLAZEFACE_LEAST_PX), self._max_side_px or longest)
-            * 2**self._upsample
-        )
+        longest: int = max(image.shape[:2])
+        side_px = max(longest / BLAZEFACE_SHRINK, BLAZEFACE_LEAST_PX)
+        return min(side_px, self._max_side_px or side_px) * 2.0**self._upsample
 
     @cached_property
     def _hog(self) -> HogDetector:

@@ -166,7 +166,9 @@ class FaceLandmarks:
         points.flags.writeable = False
         object.__setattr__(self, "points", points)
         if not isinstance(self.detection, Detection):
-            raise ValueError(f"FaceLandmarks.detection: a Detection is expected, got {self.detection!r}")  # noqa: TRY004
+            raise ValueError(  # noqa: TRY004
+                f"FaceLandmarks.detection: a Detection is expected, got {self.detection!r}"
+            )
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, FaceLandmarks):

@@ -14,10 +14,10 @@ SMALLEST_FACE_PX = 80
 
 
 class HogDetector:
-    """dlib's five linear classifiers on HOG features (Felzenszwalb et al., PAMI 2010): frontal, left, right, turned.
+    """dlib's five linear classifiers on HOG features (Felzenszwalb et al., PAMI 2010), one a pose.
 
-    Holds dlib's object, which can't be pickled: make one in every process. Takes about 0.085 s per megapixel on
-    one core.
+    Holds dlib's object, which can't be pickled: make one in every process. Takes about 0.085 s per megapixel
+    on one core.
     """
 
     def __init__(self) -> None:

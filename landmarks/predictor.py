@@ -17,10 +17,10 @@ UPRIGHT_DEGREES = 20.0
 """Faces that are turned by less are predicted on the photograph itself, as ``find_face_landmarks`` does."""
 
 PATCH_SHARE = 0.4
-"""Share of the upright patch that the box of a turned face takes; the landmarks reach a little out of the box."""
+"""Share of the upright patch that the box of a turned face takes; the landmarks reach a little out of it."""
 
 PATCH_FACE_PX = 1000
-"""Boxes of turned faces are at most this large in their patch: limits memory at no loss of landmark precision."""
+"""Boxes of turned faces are at most this large in their patch: limits memory, at no loss of precision."""
 
 
 def predictor_path(path: str | Path | None = None) -> Path:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 
 import cv2
 import numpy as np
@@ -13,38 +15,40 @@ from landmarks.cnn import CnnDetector
 from landmarks.hog import HogDetector
 from landmarks.views import Pixels, padded_view, scaled_view, turned_view
 
-CONFIRMED = 0.4
-"""A rescued face must reach this in BlazeFace's second look. At 0.45, 4 of 273 photographs of hands, shoes, bags and
-textures still gave a face; the first pass asks for more."""
-
 WEAK_BLAZEFACE = 0.15
 WEAK_HOG = -0.5
-SURE_CNN = 0.7
+"""Least scores of candidates: low, since each is looked at again."""
 
+LARGE_SHARE = 0.3
+CONFIRMED_LARGE = 0.4
+CONFIRMED_SMALL = 0.6
+"""What the second look must give: less for a box of at least ``LARGE_SHARE`` of the photograph's short side,
+as there are few such places; more for a smaller one, as chance has many places to hit."""
+
+SURE_CNN = 0.7
+"""dlib's CNN is believed from this score on without a second look."""
+
+HOG_SIDES_PX = (480, 160)
 TURNS_DEGREES = (45, -45, 90, -90, 180)
-HOG_TURNS_DEGREES = (30, -30, 15, -15)
-HOG_SIDE_PX = 480
-_TURNED_SIDE_PX = 320
-_MOST_LOOKS = 6
+TURNED_SIDES_PX = (320, 80)
+MOST_LOOKS = 6
 
 Search = Callable[[Pixels], list[Candidate]]
 
 
 class Rescue:
-    """The chain of harder searches; each finds candidates of which only confirmed ones count.
+    """The chain of harder searches. Each gives candidates, of which those count that a second look confirms.
 
     Parameters
     ----------
     blazeface : BlazeFace
         Searches and confirms.
-    hog : callable
-        Gives the HOG detector; called when the chain gets there.
-    cnn : callable
-        Gives the CNN detector; called when the chain gets there.
-    upsampled_px : callable
-        Longer side of the search picture for a photograph's longer side, in pixels.
+    hog, cnn : callable
+        Give the other detectors; called when the chain gets there.
+    search_side_px : callable
+        Takes a photograph; gives the longer side in pixels of the picture that BlazeFace searches.
     cnn_max_side_px : int
-        Longer side of the picture that the CNN sees.
+        Longer side in pixels of the picture that the CNN sees, its margin included.
     """
 
     def __init__(
@@ -63,70 +67,90 @@ class Rescue:
         self._cnn_max_side_px = cnn_max_side_px
 
     def searches(self) -> Iterator[Search]:
-        """The searches from cheap to dear; what they return is confirmed and merged."""
-        yield lambda image: self._confirmed(image, self._weak(image))
-        yield lambda image: self._confirmed(image, self._upsampled(image))
-        yield lambda image: self._confirmed(image, self._brightened(image))
-        yield lambda image: self._confirmed(image, self._turned(image))
-        yield lambda image: self._confirmed(image, self._hog_padded(image))
-        yield lambda image: self._confirmed(image, self._hog_turned(image))
-        yield lambda image: self._cnn_last(image)
+        """Give the searches, from cheap to dear; what they return is confirmed, with faces in it twice."""
+        for search in (self._weak, self._padded_hog, self._even_light, self._upsampled, self._turned):
+            yield partial(self._search_and_confirm, search)
+        yield self._cnn_last
+
+    def _search_and_confirm(self, search: Search, image: Pixels) -> list[Candidate]:
+        return self._confirmed(image, search(image))
 
     def _confirmed(self, image: Pixels, candidates: list[Candidate]) -> list[Candidate]:
-        likely = merge(candidates)[:_MOST_LOOKS]
-        return [face for face in likely if self._blazeface.confirm(image, face) >= CONFIRMED]
+        """The candidates that a second look confirms, at their own turn or upright, what looks better."""
+        faces = []
+        for candidate in merge(candidates)[:MOST_LOOKS]:
+            score, face = self._blazeface.confirm(image, candidate), candidate
+            if candidate.angle != 0:
+                upright = replace(candidate, angle=0.0)
+                score, face = max(
+                    (score, face), (self._blazeface.confirm(image, upright), upright), key=_score
+                )
+            large = face.side >= LARGE_SHARE * min(image.shape[:2])
+            if score >= (CONFIRMED_LARGE if large else CONFIRMED_SMALL):
+                faces.append(self._blazeface.refined(image, face))
+        return faces
 
     def _weak(self, image: Pixels) -> list[Candidate]:
+        """The first pass again with a low threshold."""
         return self._blazeface.find_at_all_sizes(
             image, self._search_side_px(image), threshold=WEAK_BLAZEFACE, name="blazeface@weak"
         )
 
+    def _padded_hog(self, image: Pixels) -> list[Candidate]:
+        """HOG on the photograph in a black margin: faces that fill it or are cut by it get an outline."""
+        found = []
+        for side_px in HOG_SIDES_PX:
+            view = padded_view(scaled_view(image, side_px), margin_px=side_px // 3)
+            found += self._hog().find(view, threshold=WEAK_HOG, name="hog@pad")
+        return found
+
+    def _even_light(self, image: Pixels) -> list[Candidate]:
+        """BlazeFace on the photograph with its local contrast evened out."""
+        return self._blazeface.find_at_all_sizes(
+            even_light(image), self._search_side_px(image), threshold=WEAK_BLAZEFACE, name="blazeface@clahe"
+        )
+
     def _upsampled(self, image: Pixels) -> list[Candidate]:
+        """BlazeFace at twice the size: faces of half the size."""
         view = scaled_view(image, 2 * self._search_side_px(image))
         return self._blazeface.find(view, threshold=WEAK_BLAZEFACE, name="blazeface@up")
 
-    def _brightened(self, image: Pixels) -> list[Candidate]:
-        return self._blazeface.find_at_all_sizes(
-            normalised(image), self._search_side_px(image), threshold=WEAK_BLAZEFACE, name="blazeface@clahe"
-        )
-
     def _turned(self, image: Pixels) -> list[Candidate]:
+        """BlazeFace on the turned photograph, coarsely."""
         found = []
-        for side_px in (_TURNED_SIDE_PX, _TURNED_SIDE_PX / 4):
+        for side_px in TURNED_SIDES_PX:
             view = scaled_view(image, side_px)
             for degrees in TURNS_DEGREES:
                 name = f"blazeface@rot{degrees:+d}"
                 found += self._blazeface.find(turned_view(view, degrees), threshold=WEAK_BLAZEFACE, name=name)
         return found
 
-    def _hog_padded(self, image: Pixels) -> list[Candidate]:
-        found = []
-        for picture, name in ((image, "hog@pad"), (normalised(image), "hog@clahe")):
-            view = scaled_view(picture, HOG_SIDE_PX)
-            for side_px in (HOG_SIDE_PX, HOG_SIDE_PX / 3):
-                padded = padded_view(scaled_view(picture, side_px), margin_px=round(side_px / 3))
-                found += self._hog().find(padded, threshold=WEAK_HOG, name=name)
-        return found
-
-    def _hog_turned(self, image: Pixels) -> list[Candidate]:
-        view = scaled_view(image, HOG_SIDE_PX)
-        found = []
-        for degrees in HOG_TURNS_DEGREES:
-            name = f"hog@rot{degrees:+d}"
-            found += self._hog().find(turned_view(view, degrees), threshold=WEAK_HOG, name=name)
-        return found
-
     def _cnn_last(self, image: Pixels) -> list[Candidate]:
+        """The photograph in a black margin, seen by dlib's CNN."""
         side_px = min(max(image.shape[:2]), self._cnn_max_side_px * 2 // 3)
         view = padded_view(scaled_view(image, side_px), margin_px=side_px // 4)
         found = merge(self._cnn().find(view, name="cnn@pad"))
         sure = [face for face in found if face.score >= SURE_CNN]
-        weak = [face for face in found if face.score < SURE_CNN]
-        return sure + self._confirmed(image, weak)
+        return sure + self._confirmed(image, [face for face in found if face.score < SURE_CNN])
 
 
-def normalised(image: Pixels) -> Pixels:
-    """The photograph in grey with its local contrast evened out (CLAHE), for dark and washed-out pictures."""
+def _score(look: tuple[float, Candidate]) -> float:
+    return look[0]
+
+
+def even_light(image: Pixels) -> Pixels:
+    """The photograph in grey with its local contrast evened out (CLAHE), for dark and washed-out pictures.
+
+    Parameters
+    ----------
+    image : (H, W, 3) uint8
+        RGB.
+
+    Returns
+    -------
+    (H, W, 3) uint8
+        Three equal channels.
+    """
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     even = cv2.createCLAHE(clipLimit=3.0, tileGridSize=(8, 8)).apply(grey)
     return np.asarray(cv2.cvtColor(even, cv2.COLOR_GRAY2RGB), np.uint8)

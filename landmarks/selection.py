@@ -14,9 +14,9 @@ Selection = Literal["main", "largest", "all"]
 def main_score(box: Box, frame_size_wh: tuple[int, int]) -> float:
     """How central and large a detection is, 0 to 1: upstream's score of the main face.
 
-    Mean of central = clamp(1 - distance of the centres / (0.25 diagonal)), the share of frames that show the face
-    (1 for a photograph) and size = clamp(mean side / (0.25 (W + H))): ``getSequenceStats`` and ``getMainFaceID``
-    in sequence_face_landmarks/utilities.cpp of YuvalNirkin/find_face_landmarks.
+    Mean of central = clamp(1 - distance of the centres / (0.25 diagonal)), the share of frames that show the
+    face (1 for a photograph) and size = clamp(mean side / (0.25 (W + H))), as in ``getSequenceStats`` and
+    ``getMainFaceID`` of sequence_face_landmarks/utilities.cpp in YuvalNirkin/find_face_landmarks.
 
     Parameters
     ----------
@@ -45,8 +45,8 @@ def select_faces(
     frame_size_wh : (width, height)
         Size of the photograph in pixels.
     mode : {"main", "largest", "all"}
-        The face with the highest ``main_score``; the one with the largest detection box; all. The first one wins
-        ties.
+        The face with the highest ``main_score``; the one with the largest detection box; all. The first one
+        wins ties.
 
     Returns
     -------

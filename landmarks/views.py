@@ -94,8 +94,8 @@ def turned_view(view: View, degrees: float) -> View:
     width, height = view.size_wh
     cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     size_wh = (
-        math.ceil(width * abs(cos) + height * abs(sin)),
-        math.ceil(width * abs(sin) + height * abs(cos)),
+        math.ceil(width * abs(cos) + height * abs(sin) - 1e-6),
+        math.ceil(width * abs(sin) + height * abs(cos) - 1e-6),
     )
     turn = np.array([[cos, -sin], [sin, cos]])
     shift = np.array([width / 2, height / 2]) - turn @ np.array([size_wh[0] / 2, size_wh[1] / 2])
@@ -107,7 +107,7 @@ def turned_view(view: View, degrees: float) -> View:
 
 
 def upright_patch(image: Pixels, candidate: Candidate, size_px: int, share: float) -> View:
-    """A square of ``size_px`` around a candidate, turned so that the face is upright and its box takes ``share``.
+    """A square of ``size_px`` around a candidate: the face upright, its box ``share`` of the side.
 
     What lies outside of the photograph is black.
     """
@@ -134,7 +134,7 @@ def upright_patch(image: Pixels, candidate: Candidate, size_px: int, share: floa
 
 
 def _sample(pixels: Pixels, to_source: npt.NDArray[np.float64], size_wh: tuple[int, int]) -> Pixels:
-    """Linear sampling of ``pixels`` at ``to_source`` of every pixel; black outside. Maps hold for pixel edges."""
+    """Sample ``pixels`` at ``to_source`` of each pixel, linearly; black outside. Maps are for edges."""
     centres = to_source.copy()
     centres[:, 2] += to_source[:, :2] @ np.full(2, 0.5) - 0.5
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP

@@ -61,9 +61,7 @@ def test_no_faces(mode: str) -> None:
 
 @given(
     st.lists(
-        st.tuples(
-            st.integers(-50, 640), st.integers(-50, 480), st.integers(1, 400), st.integers(1, 400)
-        ),
+        st.tuples(st.integers(-50, 640), st.integers(-50, 480), st.integers(1, 400), st.integers(1, 400)),
         min_size=1,
         max_size=6,
     )
