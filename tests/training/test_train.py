@@ -10,6 +10,7 @@ torch = pytest.importorskip("torch", reason="torch comes with the training extra
 
 from pipeline.caffe_format import load_caffe  # noqa: E402
 from tests.training.synthetic import write_prepared  # noqa: E402
+from training.datasets import load_training_data  # noqa: E402
 from training.network import CAFFE_MEAN_BGR, FaceNetwork, to_channels_last  # noqa: E402
 from training.records import load_checkpoint  # noqa: E402
 from training.train import (  # noqa: E402
@@ -17,6 +18,7 @@ from training.train import (  # noqa: E402
     TrainOptions,
     learning_rate_share,
     main,
+    make_batch,
     parse_options,
     read_encoder_weights,
     to_network_input,
@@ -76,20 +78,23 @@ def test_three_steps_from_data_to_caffe_model(data: Path, tmp_path: Path, start:
 
 
 def test_a_resumed_run_ends_like_an_uninterrupted_one(data: Path, tmp_path: Path, start: Path) -> None:
-    whole, halves = tmp_path / "whole", tmp_path / "halves"
-    main(arguments(data, whole, start, 2))
-    first = TrainOptions(data, halves, steps=2, processes=1, batch=2, window_px=64, init=start)
-    halves.mkdir()
-    from training.datasets import load_training_data
-    from training.train import make_batch
-
-    trainer = Trainer(first)
-    trainer.learn(*make_batch(load_training_data(data), first, 0, 0))
-    trainer.save(halves / "last.pt")
-    main(arguments(data, halves, start, 2))
-    ends = [load_checkpoint(folder / "last.pt")["network"] for folder in (whole, halves)]
-    for name, value in ends[0].items():
-        torch.testing.assert_close(ends[1][name], value, msg=lambda text, name=name: f"{name}: {text}")
+    options = TrainOptions(data, tmp_path, steps=2, processes=1, batch=2, window_px=32, init=start)
+    loaded = load_training_data(data, validation=False)
+    whole = Trainer(options)
+    for step in range(2):
+        whole.learn(*make_batch(loaded, options, 0, step))
+        if step == 0:
+            whole.save(tmp_path / "half.pt")
+    resumed = Trainer(options)
+    resumed.resume(tmp_path / "half.pt")
+    assert resumed.step == 1
+    resumed.learn(*make_batch(loaded, options, 0, 1))
+    for one, other in (
+        (whole.network.state_dict(), resumed.network.state_dict()),
+        (whole.average, resumed.average),
+    ):
+        ends = [torch.cat([value.double().flatten() for value in state.values()]) for state in (one, other)]
+        assert torch.allclose(*ends, atol=1e-5)
 
 
 def test_input_is_bgr_minus_the_mean() -> None:
