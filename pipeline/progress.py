@@ -39,3 +39,7 @@ class Progress:
         shown = {name: n for name, n in self._counts.items() if name != "ok"}
         self._bar.set_postfix(shown, refresh=False)
         self._bar.update()
+
+    def report(self, line: str) -> None:
+        """Print a line above the bar; also when the bar is not shown."""
+        self._bar.write(line, file=sys.stderr)

@@ -278,6 +278,8 @@ class _Run:
                             manifest.append(outcome.record)
                             status = outcome.record["status"]
                             self._faces += len(outcome.record["faces"])
+                            for line in failure_lines(outcome.record):
+                                progress.report(line)
                         if outcome.engine and outcome.engine not in self._engines:
                             self._engines.append(outcome.engine)
                         self._counts[status] += 1
@@ -319,6 +321,13 @@ class _Run:
                 if not failing:
                     raise
                 _log.warning("%s", error)
+
+
+def failure_lines(record: Mapping[str, Any]) -> list[str]:
+    """What went wrong with a photograph, a line an error, each with its path."""
+    photo = record["photo"]
+    messages = [error["message"] for error in record["errors"]]
+    return [f"failed: {text if text.startswith(photo) else f'{photo}: {text}'}" for text in messages]
 
 
 def _is_done(record: Mapping[str, Any], digest: str) -> bool:
