@@ -45,10 +45,11 @@ def cluster() -> Iterator[Any]:
 
 
 def _start_cluster(attempts: int) -> Any:
-    """Ray gives a node 30 s to start, too little on a machine with other work, and raises a bare Exception."""
+    """Ray gives a node 30 s to start, too little on a busy machine, and then raises a bare Exception."""
     try:
-        started = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
-        started.second = started.add_node(num_cpus=2)
+        head = {"num_cpus": 2, "include_dashboard": False, "no_monitor": True, "include_log_monitor": False}
+        started = Cluster(initialize_head=True, head_node_args=head)
+        started.second = started.add_node(num_cpus=2, include_log_monitor=False)
         ray.init(address=started.address, log_to_driver=False, logging_level="ERROR")
     except Exception as error:  # noqa: BLE001
         ray.shutdown()
