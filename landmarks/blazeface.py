@@ -1,7 +1,7 @@
 """BlazeFace: two small single-shot networks that see turned, masked, dark and tiny faces.
 
 V. Bazarevsky et al., "BlazeFace: Sub-millisecond Neural Face Detection on Mobile GPUs", CVPR workshops 2019
-(arXiv 1907.05047). The weights are those of MediaPipe (Apache-2.0, see models/README.md); OpenCV runs them.
+(arXiv 1907.05047). The weights are those of MediaPipe (Apache-2.0, see models/README.md).
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
+import onnxruntime
 
 from landmarks.candidates import Candidate, same_face
 from landmarks.model_files import BLAZEFACE_FULL_RANGE, BLAZEFACE_SHORT_RANGE, own_file
-from landmarks.views import Pixels, View, padded_view, scaled_view, upright_patch
+from landmarks.views import Pixels, View, halved_view, padded_view, scaled_view, upright_patch
 
 SMALLEST_FACE_PX = 20
 """The short-range network finds boxes from this side on (all of 120 faces that HOG finds at 80 pixels)."""
@@ -41,7 +41,7 @@ _UP_SHIFT = 0.026
 class BlazeFace:
     """Searches with the short-range network and confirms with the full-range one.
 
-    Holds OpenCV networks, which can't be pickled: make one in every process.
+    Holds ONNX Runtime sessions, which can't be pickled: make one in every process. Each runs on one thread.
 
     Raises
     ------
@@ -50,8 +50,8 @@ class BlazeFace:
     """
 
     def __init__(self) -> None:
-        self._short_range = _read(own_file(BLAZEFACE_SHORT_RANGE))
-        self._full_range = _read(own_file(BLAZEFACE_FULL_RANGE))
+        self._short_range = _load(own_file(BLAZEFACE_SHORT_RANGE))
+        self._full_range = _load(own_file(BLAZEFACE_FULL_RANGE))
 
     def find(self, view: View, *, threshold: float, name: str = "blazeface") -> list[Candidate]:
         """Faces of 20 to about 110 pixels in a view; larger ones exceed the network's field of view.
@@ -84,12 +84,12 @@ class BlazeFace:
     ) -> list[Candidate]:
         """Faces from 20 pixels of the photograph scaled to ``longest_px`` up to those that fill it."""
         found: list[Candidate] = []
+        view = scaled_view(image, longest_px)
         while True:
-            view = scaled_view(image, longest_px)
             found += self.find(view, threshold=threshold, name=name)
-            if longest_px <= SMALLEST_VIEW_PX:
+            if max(view.size_wh) <= SMALLEST_VIEW_PX:
                 return found
-            longest_px /= 2
+            view = halved_view(view)
 
     def confirm(self, image: Pixels, candidate: Candidate) -> float:
         """Look again with the other network: score 0 to 1 of a face being where the candidate says.
@@ -126,18 +126,25 @@ class BlazeFace:
         return float(scores[near & alike].max(initial=0.0))
 
 
-def _read(path: Path) -> cv2.dnn.Net:
+def _load(path: Path) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.enable_cpu_mem_arena = False  # pictures of all sizes: an arena would only grow
+    options.log_severity_level = 3
     try:
-        return cv2.dnn.readNetFromTFLite(str(path))
-    except cv2.error as error:
-        raise RuntimeError(f"{path}: OpenCV cannot read it; get a complete copy of the program") from error
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its classes share no other base
+        raise RuntimeError(f"{path}: not a readable network; get a complete copy of the program") from error
 
 
-def _run(net: cv2.dnn.Net, pixels: Pixels) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float32]]:
+def _run(
+    session: onnxruntime.InferenceSession, pixels: Pixels
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float32]]:
     """Scores (n,) 0 to 1, and boxes (n, 16): x, y relative to the anchor, width, height, six points x, y."""
-    size_wh = (pixels.shape[1], pixels.shape[0])
-    net.setInput(cv2.dnn.blobFromImage(pixels, 1 / 127.5, size_wh, (127.5, 127.5, 127.5)))
-    outputs = net.forward(net.getUnconnectedOutLayersNames())
+    batch = pixels.transpose(2, 0, 1)[np.newaxis].astype(np.float32)
+    batch -= 127.5
+    batch /= 127.5
+    outputs = session.run(None, {"input": batch})
     by_width = {output.shape[-1]: np.asarray(output, np.float32) for output in outputs}
     scores = 1 / (1 + np.exp(-np.clip(by_width[1].reshape(-1).astype(np.float64), -80, 80)))
     return scores, by_width[16].reshape(-1, 16)

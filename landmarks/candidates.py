@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 from landmarks.geometry import Box, Detection
 
-SAME_FACE_IOU = 0.3
-"""Boxes that share more of their pixels are one face (the limit that dlib's own detectors use is 0.5)."""
+SAME_FACE_OVERLAP = 0.5
+"""Boxes that share more than this of the smaller one's area are one face."""
 
 SAME_FACE_DISTANCE = 0.4
 """Boxes whose centres are closer than this share of the smaller side are one face."""
@@ -63,11 +63,16 @@ class Candidate:
 
 
 def same_face(first: Candidate, second: Candidate) -> bool:
-    """Whether two candidates are one face: much shared area or nearly one centre."""
-    if first.box.iou(second.box) > SAME_FACE_IOU:
+    """Whether two candidates are one face: nearly one centre, or one box mostly inside the other."""
+    x_distance, y_distance = abs(first.x - second.x), abs(first.y - second.y)
+    if math.hypot(x_distance, y_distance) < SAME_FACE_DISTANCE * min(first.side, second.side):
         return True
-    distance = math.hypot(first.x - second.x, first.y - second.y)
-    return distance < SAME_FACE_DISTANCE * min(first.side, second.side)
+    shared_width = min((first.width + second.width) / 2 - x_distance, first.width, second.width)
+    shared_height = min((first.height + second.height) / 2 - y_distance, first.height, second.height)
+    if shared_width <= 0 or shared_height <= 0:
+        return False
+    shared = shared_width * shared_height
+    return shared > SAME_FACE_OVERLAP * min(first.width * first.height, second.width * second.height)
 
 
 def merge(candidates: Iterable[Candidate], known: Iterable[Candidate] = ()) -> list[Candidate]:

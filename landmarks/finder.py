@@ -27,9 +27,11 @@ BLAZEFACE_SHRINK = 4
 BLAZEFACE_LEAST_PX = 256
 """Least longer side of BlazeFace's search picture: small photographs may show faces below 80 pixels."""
 
-CANDIDATE = 0.3
-CONFIRMED = 0.5
-"""Least scores of BlazeFace's search and second look in the first pass."""
+SMALL_SHARE = 0.2
+CANDIDATE, CANDIDATE_SMALL = 0.3, 0.5
+CONFIRMED, CONFIRMED_SMALL = 0.5, 0.6
+"""Least scores of BlazeFace's search and second look in the first pass; the higher ones for boxes below
+``SMALL_SHARE`` of the photograph's short side, as chance finds many of those."""
 
 
 class FaceFinder:
@@ -140,12 +142,15 @@ class FaceFinder:
 
     def _find_by_blazeface(self, image: Pixels) -> list[Candidate]:
         longest_px = self._blazeface_side_px(image)
+        small_px = SMALL_SHARE * min(image.shape[:2])
         found = self._blazeface.find_at_all_sizes(image, longest_px, threshold=CANDIDATE)
-        faces = [face for face in merge(found) if self._blazeface.confirm(image, face) >= CONFIRMED]
-        return [
-            self._blazeface.refined(image, face) if abs(face.angle) >= UPRIGHT_DEGREES else face
-            for face in faces
-        ]
+        faces = []
+        for face in merge(face for face in found if face.side >= small_px or face.score >= CANDIDATE_SMALL):
+            placed = self._blazeface.refined(image, face) if abs(face.angle) >= UPRIGHT_DEGREES else face
+            needed = CONFIRMED if placed.side >= small_px else CONFIRMED_SMALL
+            if self._blazeface.confirm(image, placed) >= needed:
+                faces.append(placed)
+        return merge(faces)
 
     def _find_by_cnn(self, image: Pixels) -> list[Candidate]:
         return self._cnn.find(search_view(image, self._cnn_max_side_px), upsample=self._upsample)

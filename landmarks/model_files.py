@@ -8,8 +8,8 @@ from pathlib import Path
 LANDMARKS_68 = "shape_predictor_68_face_landmarks.dat"
 LANDMARKS_68_SHA256 = "fbdc2cb80eb9aa7a758672cbfdda32ba6300efe9b6e6c7a299ff7e736b11b92f"
 DLIB_CNN = "mmod_human_face_detector.dat"
-BLAZEFACE_SHORT_RANGE = "face_detection_short_range.tflite"
-BLAZEFACE_FULL_RANGE = "face_detection_full_range.tflite"
+BLAZEFACE_SHORT_RANGE = "blazeface_short_range.onnx"
+BLAZEFACE_FULL_RANGE = "blazeface_full_range.onnx"
 
 
 def data_package_file(name: str) -> Path:

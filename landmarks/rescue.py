@@ -87,7 +87,8 @@ class Rescue:
                 )
             large = face.side >= LARGE_SHARE * min(image.shape[:2])
             if score >= (CONFIRMED_LARGE if large else CONFIRMED_SMALL):
-                faces.append(self._blazeface.refined(image, face))
+                placed = self._blazeface.refined(image, face)
+                faces.append(placed if self._blazeface.confirm(image, placed) >= score else face)
         return faces
 
     def _weak(self, image: Pixels) -> list[Candidate]:

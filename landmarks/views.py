@@ -12,6 +12,7 @@ import numpy.typing as npt
 from landmarks.candidates import Candidate
 
 Pixels = npt.NDArray[np.uint8]
+Affine = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,7 +30,7 @@ class View:
     """
 
     pixels: Pixels
-    to_photo: npt.NDArray[np.float64]
+    to_photo: Affine
 
     @property
     def size_wh(self) -> tuple[int, int]:
@@ -74,6 +75,12 @@ def scaled_view(image: Pixels, longest_px: float) -> View:
     return View(pixels, np.array([[width / size[0], 0.0, 0.0], [0.0, height / size[1], 0.0]]))
 
 
+def halved_view(view: View) -> View:
+    """The view at half the size, made smaller by pixel area."""
+    half = scaled_view(view.pixels, max(view.size_wh) / 2)
+    return View(half.pixels, _chained(half.to_photo, view.to_photo))
+
+
 def padded_view(view: View, margin_px: int, multiple_px: int = 1) -> View:
     """The view on a black canvas: a margin on all sides, and each side a multiple of ``multiple_px``."""
     width, height = view.size_wh
@@ -81,9 +88,7 @@ def padded_view(view: View, margin_px: int, multiple_px: int = 1) -> View:
     left, top = (canvas_wh[0] - width) // 2, (canvas_wh[1] - height) // 2
     pixels = np.zeros((canvas_wh[1], canvas_wh[0], *view.pixels.shape[2:]), np.uint8)
     pixels[top : top + height, left : left + width] = view.pixels
-    to_photo = view.to_photo.copy()
-    to_photo[:, 2] = view.photo_points([[-left, -top]])[0]
-    return View(pixels, to_photo)
+    return View(pixels, _chained(np.array([[1.0, 0.0, -left], [0.0, 1.0, -top]]), view.to_photo))
 
 
 def turned_view(view: View, degrees: float) -> View:
@@ -101,9 +106,7 @@ def turned_view(view: View, degrees: float) -> View:
     shift = np.array([width / 2, height / 2]) - turn @ np.array([size_wh[0] / 2, size_wh[1] / 2])
     to_view = np.column_stack([turn, shift])
     pixels = _sample(view.pixels, to_view, size_wh)
-    linear = view.to_photo[:, :2]
-    to_photo = np.column_stack([linear @ turn, linear @ shift + view.to_photo[:, 2]])
-    return View(pixels, to_photo)
+    return View(pixels, _chained(to_view, view.to_photo))
 
 
 def upright_patch(image: Pixels, candidate: Candidate, size_px: int, share: float) -> View:
@@ -128,12 +131,18 @@ def upright_patch(image: Pixels, candidate: Candidate, size_px: int, share: floa
     source = scaled_view(part, max(part.shape[:2]) * min(1.5 / scale, 1.0))
     source_to_photo = source.to_photo + np.array([[0, 0, x], [0, 0, y]])
     photo_to_source = np.asarray(cv2.invertAffineTransform(source_to_photo), np.float64)
-    to_source = photo_to_source[:, :2] @ to_photo
-    to_source[:, 2] += photo_to_source[:, 2]
+    to_source = _chained(to_photo, photo_to_source)
     return View(_sample(source.pixels, to_source, (size_px, size_px)), to_photo)
 
 
-def _sample(pixels: Pixels, to_source: npt.NDArray[np.float64], size_wh: tuple[int, int]) -> Pixels:
+def _chained(first: Affine, second: Affine) -> Affine:
+    """The map that applies one (2, 3) map after the other."""
+    linear = second[:, :2] @ first
+    linear[:, 2] += second[:, 2]
+    return linear
+
+
+def _sample(pixels: Pixels, to_source: Affine, size_wh: tuple[int, int]) -> Pixels:
     """Sample ``pixels`` at ``to_source`` of each pixel, linearly; black outside. Maps are for edges."""
     centres = to_source.copy()
     centres[:, 2] += to_source[:, :2] @ np.full(2, 0.5) - 0.5

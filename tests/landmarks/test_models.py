@@ -70,8 +70,8 @@ def test_damaged_cnn(tmp_path: Path) -> None:
 
 
 def test_damaged_blazeface(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "face.tflite"
+    path = tmp_path / "face.onnx"
     path.write_bytes(b"not a network")
     monkeypatch.setattr(blazeface, "own_file", lambda name: path)
-    with pytest.raises(RuntimeError, match=r"face\.tflite: OpenCV cannot read it"):
+    with pytest.raises(RuntimeError, match=r"face\.onnx: not a readable network"):
         BlazeFace()
