@@ -1,4 +1,4 @@
-"""Segmenters for tests of the runner and the executors; they are built in workers, so they live in a module."""
+"""Segmenters for tests of the runner and the executors; they are built in workers, so they are a module."""
 
 import os
 import signal

@@ -60,6 +60,7 @@ def test_same_bytes_as_serial() -> None:
     assert tree(Path("out_serial")) == tree(Path("out_process"))
 
 
+@pytest.mark.timeout(300)
 def test_a_worker_that_crashes_hangs_or_hoards_costs_its_photograph() -> None:
     for index in range(4):
         write_photo(Path(f"in/{index}.png"), index)
@@ -111,7 +112,8 @@ def test_output_that_cannot_be_written_stops_the_run() -> None:
         do(config("process", workers=1))
 
 
-@pytest.mark.parametrize(("executor", "kills"), [("serial", 4), ("process", 3)])
+@pytest.mark.timeout(300)  # it starts a program eight times, which takes its time on a busy machine
+@pytest.mark.parametrize(("executor", "kills"), [("serial", 3), ("process", 3)])
 def test_killed_and_resumed(tmp_path: Path, executor: str, kills: int) -> None:
     kill_and_resume(tmp_path, executor, kills, seed=7)
 
