@@ -7,13 +7,15 @@ import numpy as np
 import onnxruntime
 import pytest
 
-torch = pytest.importorskip("torch", reason="torch comes with the training extra")
+pytest.importorskip("torch", reason="torch comes with the training extra")
 
-from pipeline.caffe_format import load_caffe  # noqa: E402
-from pipeline.caffe_format.writer import write_caffe  # noqa: E402
-from training.export import export_checkpoint, fold_batch_norm, load_network, to_caffe  # noqa: E402
-from training.network import ConvUnit, FaceNetwork  # noqa: E402
-from training.records import save_checkpoint  # noqa: E402
+import torch
+
+from pipeline.caffe_format import load_caffe
+from pipeline.caffe_format.writer import write_caffe
+from training.export import export_checkpoint, fold_batch_norm, load_network, to_caffe
+from training.network import ConvUnit, FaceNetwork
+from training.records import save_checkpoint
 
 SCORE_TOLERANCE = 1e-3
 """Largest difference of scores between the three runtimes: float32 sums in another order."""
@@ -58,8 +60,11 @@ def test_pytorch_our_graph_and_opencv_agree(tmp_path: Path, shape_hw: tuple[int,
 def test_folding_keeps_the_values() -> None:
     torch.manual_seed(1)
     unit = ConvUnit(3, 5, 3, relu=False).eval()
-    torch.nn.init.normal_(unit[1].running_mean)
-    torch.nn.init.uniform_(unit[1].running_var, 0.5, 2.0)
+    norm = unit[1]
+    assert isinstance(norm, torch.nn.BatchNorm2d)
+    assert norm.running_mean is not None and norm.running_var is not None
+    torch.nn.init.normal_(norm.running_mean)
+    torch.nn.init.uniform_(norm.running_var, 0.5, 2.0)
     weight, bias = fold_batch_norm(unit)
     x = torch.randn(1, 3, 9, 9)
     with torch.inference_mode():

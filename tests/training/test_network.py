@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-torch = pytest.importorskip("torch", reason="torch comes with the training extra")
+pytest.importorskip("torch", reason="torch comes with the training extra")
 
-from training.losses import face_logit, segmentation_loss  # noqa: E402
-from training.network import (  # noqa: E402
+import torch
+
+from training.losses import face_logit, segmentation_loss
+from training.network import (
     BATCH_NORM_EPS,
     CAFFE_MEAN_BGR,
     LITE0_BLOCKS,
@@ -110,9 +112,11 @@ def test_the_upsampling_starts_bilinear() -> None:
 def test_frozen_blocks_do_not_learn_and_keep_their_statistics() -> None:
     network = FaceNetwork().train()
     freeze_early(network, 3)
-    before = network.stem[1].running_mean.clone()
+    norm = network.stem[1]
+    assert isinstance(norm, torch.nn.BatchNorm2d) and norm.running_mean is not None
+    before = norm.running_mean.clone()
     network(torch.randn(2, 3, 64, 64)).sum().backward()
-    torch.testing.assert_close(network.stem[1].running_mean, before)
+    torch.testing.assert_close(norm.running_mean, before)
     assert all(parameter.grad is None for parameter in network.blocks[2].parameters())
     assert all(parameter.grad is not None for parameter in network.blocks[3].parameters())
 

@@ -6,14 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="torch comes with the training extra")
+pytest.importorskip("torch", reason="torch comes with the training extra")
 
-from pipeline.caffe_format import load_caffe  # noqa: E402
-from tests.training.synthetic import write_prepared  # noqa: E402
-from training.datasets import load_training_data  # noqa: E402
-from training.network import CAFFE_MEAN_BGR, FaceNetwork, to_channels_last  # noqa: E402
-from training.records import load_checkpoint  # noqa: E402
-from training.train import (  # noqa: E402
+import torch
+
+from pipeline.caffe_format import load_caffe
+from tests.training.synthetic import write_prepared
+from training.datasets import load_training_data
+from training.network import CAFFE_MEAN_BGR, FaceNetwork, to_channels_last
+from training.records import load_checkpoint
+from training.train import (
     Trainer,
     TrainOptions,
     learning_rate_share,
@@ -94,7 +96,7 @@ def test_a_resumed_run_ends_like_an_uninterrupted_one(data: Path, tmp_path: Path
         (whole.average, resumed.average),
     ):
         ends = [torch.cat([value.double().flatten() for value in state.values()]) for state in (one, other)]
-        assert torch.allclose(*ends, atol=1e-5)
+        torch.testing.assert_close(ends[0], ends[1], atol=1e-5, rtol=1e-5)
 
 
 def test_input_is_bgr_minus_the_mean() -> None:
