@@ -44,7 +44,8 @@ from pipeline.loading import model_hashes
 from pipeline.manifest import result_digest
 from pipeline.models import resolve_model
 from pipeline.photo import PhotoSegmenter
-from pipeline.worker import Outcome, Task, WorkerSettings
+from pipeline.records import Task
+from pipeline.worker import Outcome, WorkerSettings
 
 RESULTS = Path(__file__).with_name("results") / "chain.json"
 MEAN_BGR = np.array((104.00698793, 116.66876762, 122.67891434), np.float32)

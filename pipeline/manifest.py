@@ -21,12 +21,11 @@ from typing import Any, Self
 
 from pipeline.config import Config
 from pipeline.outputs import output_error, write_atomically
+from pipeline.records import Record
 
 MANIFEST_NAME = "manifest.jsonl"
 RUN_NAME = "run.json"
 DONE = ("ok", "no_face")
-
-Record = dict[str, Any]
 
 _SYNC_INTERVAL_SECONDS = 1.0
 _SHAPELESS: dict[str, Any] = {

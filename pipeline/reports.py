@@ -10,8 +10,9 @@ from os import fsencode
 from pathlib import Path
 
 from pipeline.errors import EXIT_NOTHING_DONE, EXIT_OK, OutputError
-from pipeline.manifest import MANIFEST_NAME, Record, read_manifest, read_run
+from pipeline.manifest import MANIFEST_NAME, read_manifest, read_run
 from pipeline.outputs import write_atomically
+from pipeline.records import Record
 
 RETRY_NAME = "retry.txt"
 

@@ -13,7 +13,6 @@ written is whole; the same command goes on where it stopped).
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import sys
 import threading
@@ -21,7 +20,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
@@ -31,20 +29,18 @@ from typing import TYPE_CHECKING, Any, cast
 from pipeline.config import Config
 from pipeline.environment import describe_machine, describe_program
 from pipeline.errors import (
-    EXIT_INTERRUPTED,
     EXIT_OK,
-    EXIT_SOME_FAILED,
-    ConfigError,
     OutputError,
-    Problem,
 )
 from pipeline.images import printable
 from pipeline.inputs import PhotoPath, list_photos
 from pipeline.manifest import DONE, Manifest, read_manifest, read_run, result_digest, write_run
-from pipeline.names import is_case_sensitive
+from pipeline.output_directory import locked, prepared, tells_case
 from pipeline.outputs import remove_leftovers
 from pipeline.progress import Progress
-from pipeline.worker import Outcome, SegmenterFactory, Task, WorkerSettings, recorded_files
+from pipeline.records import Task, recorded_files
+from pipeline.summary import RunSummary
+from pipeline.worker import Outcome, SegmenterFactory, WorkerSettings
 
 if TYPE_CHECKING:
     from pipeline.executors.base import Executor
@@ -59,62 +55,6 @@ EXECUTORS = {
 ModelHashes = Callable[[Config], Mapping[str, str]]
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class RunSummary:
-    """How a run ended.
-
-    Attributes
-    ----------
-    directory
-        Where the results are.
-    total
-        Photographs listed.
-    counts
-        Photographs by status: ok, no_face, partial, failed, skipped (done before).
-    faces
-        Faces segmented in this run.
-    seconds
-        Of the whole run.
-    interrupted
-        Whether it was stopped before its end; what was done is kept.
-    """
-
-    directory: Path
-    total: int
-    counts: Mapping[str, int] = field(default_factory=dict)
-    faces: int = 0
-    seconds: float = 0.0
-    interrupted: bool = False
-
-    @property
-    def exit_code(self) -> int:
-        """0: none failed; 1: some failed, or some of their faces; 130: interrupted."""
-        if self.interrupted:
-            return EXIT_INTERRUPTED
-        return EXIT_SOME_FAILED if self.counts.get("failed") or self.counts.get("partial") else EXIT_OK
-
-    def __str__(self) -> str:
-        labels = {
-            "ok": "with faces",
-            "no_face": "without a face",
-            "partial": "with faces that failed",
-            "failed": "failed",
-            "skipped": "done before",
-        }
-        parts = [f"{count} {labels[status]}" for status, count in self.counts.items() if count]
-        lines = [
-            f"{self.total} photographs in {self.seconds:.1f} s: {', '.join(parts) or 'nothing done'}"
-            f"; {self.faces} faces.",
-            f"Results: {self.directory}",
-        ]
-        if self.counts.get("failed") or self.counts.get("partial"):
-            lines.append(f"Failures: python -m pipeline.manifest failed {self.directory}")
-        if self.interrupted:
-            left = self.total - sum(self.counts.values())
-            lines.append(f"Interrupted with {left} photographs left; the same command goes on from here.")
-        return "\n".join(lines)
 
 
 def run(
@@ -171,7 +111,7 @@ def run(
         str(Path.cwd()),
         logging.INFO if verbose else logging.WARNING,
     )
-    with _locked(_prepared(directory)):
+    with locked(prepared(directory)):
         report = {
             "state": "running",
             **describe_program(),
@@ -336,51 +276,7 @@ def _is_done(record: Mapping[str, Any], digest: str) -> bool:
 
 def _list(config: Config) -> list[PhotoPath]:
     directory = Path(config.output.directory)
-    return list_photos(config.input, output_directory=directory, case_sensitive=_tells_case(directory))
-
-
-def _tells_case(directory: Path) -> bool:
-    """Ask the nearest folder that is there already."""
-    existing = next(path for path in (directory.absolute(), *directory.absolute().parents) if path.exists())
-    with _usable(directory):
-        return is_case_sensitive(existing)
-
-
-def _prepared(directory: Path) -> Path:
-    with _usable(directory):
-        directory.mkdir(parents=True, exist_ok=True)
-    return directory
-
-
-@contextmanager
-def _usable(directory: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        message = f"{directory}: cannot be written: {error.strerror}; choose another folder"
-        raise ConfigError([Problem("output", "output.directory", message)]) from error
-
-
-@contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    """Keep a second run out of the same output directory. Where locks are not to be had, there is none."""
-    if os.name != "posix":
-        yield
-        return
-    import fcntl  # noqa: PLC0415 - not on Windows
-
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            message = f"{directory}: another run writes there; wait for it, or choose another folder"
-            raise ConfigError([Problem("output", "output.directory", message)]) from error
-        except OSError as error:
-            _log.info("%s: no lock to be had there: %s", directory, error)
-        yield
-    finally:
-        os.close(descriptor)
+    return list_photos(config.input, output_directory=directory, case_sensitive=tells_case(directory))
 
 
 @contextmanager

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from os import fsencode
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,10 +17,8 @@ from pipeline.config import Config
 from pipeline.errors import EngineError, ImageReadError, OutputError, PhotoError, UncropError
 from pipeline.images import file_sha256, printable, read_photo
 from pipeline.outputs import remove_outputs, write_outputs
-from pipeline.results import FaceResult, PhotoResult, StageError
-
-Record = dict[str, Any]
-"""One line of the manifest."""
+from pipeline.records import Record, Task, blank_record, error_entry, face_entry, recorded_files
+from pipeline.results import PhotoResult, StageError
 
 _log = logging.getLogger(__name__)
 
@@ -69,27 +66,6 @@ class WorkerSettings:
     digest: str
     working_directory: str
     log_level: int = logging.WARNING
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """One photograph to do.
-
-    Attributes
-    ----------
-    path, root, name
-        See `pipeline.inputs.PhotoPath`.
-    done_sha256
-        Content for which the present outputs are right: if the file still has it, nothing is done.
-    old_files
-        Files of the present outputs, below the output directory.
-    """
-
-    path: str
-    root: str
-    name: str
-    done_sha256: str | None = None
-    old_files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +174,7 @@ class _Job:
         self._stage = "read"
         self._seconds: dict[str, float] = {}
         self._task = task
-        self._record = blank_record(task, settings)
+        self._record = blank_record(task, settings.digest, settings.config.output.orientation)
         self._record["engine"] = {key: value for key, value in engine.items() if key != "threads"}
 
     def run(self) -> Record:
@@ -265,71 +241,3 @@ class _Job:
             return file_sha256(self._task.path)
         except ImageReadError:
             return None
-
-
-def blank_record(task: Task, settings: WorkerSettings) -> Record:
-    """Start the record of a task; its keys stand in the order of the manifest."""
-    return {
-        "name": task.name,
-        **path_entry("photo", task.path),
-        **path_entry("root", task.root),
-        "status": "failed",
-        "sha256": None,
-        "format": None,
-        "size_wh": None,
-        "stored_size_wh": None,
-        "orientation": settings.config.output.orientation,
-        "stored_orientation": None,
-        "faces": [],
-        "files": {},
-        "errors": [],
-        "engine": {},
-        "digest": settings.digest,
-        "seconds": {},
-    }
-
-
-def failed_record(task: Task, settings: WorkerSettings, error: PhotoError) -> Record:
-    """Make the record of a photograph whose worker could not write one."""
-    record = blank_record(task, settings)
-    message = f"{printable(task.path)}: {error}"
-    record["errors"] = [error_entry(StageError(error.stage, type(error).__name__, message))]
-    return record
-
-
-def path_entry(key: str, path: str) -> dict[str, str]:
-    """A path for JSON: readable text; and, where that is not the path itself, its bytes in hex."""
-    shown = printable(path)
-    return {key: shown} if shown == path else {key: shown, f"{key}_bytes": fsencode(path).hex()}
-
-
-def error_entry(error: StageError) -> dict[str, str]:
-    """An error for the manifest."""
-    return {"stage": error.stage, "type": error.type, "message": error.message}
-
-
-def face_entry(number: int, face: FaceResult, result: PhotoResult, files: dict[str, str]) -> Record:
-    """A face for the manifest; boxes and points in pixels of the upright photograph."""
-    detection = face.landmarks.detection
-    area = np.count_nonzero(result.instances[face.crop.frame_slices] == number)
-    return {
-        "number": number,
-        "box_xywh": [face.crop.box.x, face.crop.box.y, face.crop.box.width, face.crop.box.height],
-        "detection": {
-            "box_xywh": [detection.box.x, detection.box.y, detection.box.width, detection.box.height],
-            "score": round(detection.score, 6),
-            "detector": detection.detector,
-        },
-        "landmarks": face.landmarks.points.tolist(),
-        "score": round(face.score, 6),
-        "area_px": int(area),
-        "files": files,
-    }
-
-
-def recorded_files(record: Mapping[str, Any]) -> list[str]:
-    """Paths below the output directory of every file that a record names."""
-    files = list(record.get("files", {}).values())
-    for face in record.get("faces", ()):
-        files += face.get("files", {}).values()
-    return files

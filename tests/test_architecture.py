@@ -22,6 +22,7 @@ LAYERS = (
     ("pipeline.models", "pipeline.model_install"),
     ("pipeline.engines",),
     ("pipeline.crop", "pipeline.results", "pipeline.uncrop", "pipeline.refine", "pipeline.network"),
+    ("pipeline.records", "pipeline.summary", "pipeline.output_directory"),
     ("pipeline.inputs", "pipeline.outputs", "pipeline.manifest", "pipeline.loading"),
     ("pipeline.photo", "pipeline.reports"),
     ("pipeline.worker",),

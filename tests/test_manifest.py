@@ -20,7 +20,7 @@ from pipeline.manifest import (
     to_line,
     write_run,
 )
-from pipeline.worker import recorded_files
+from pipeline.records import recorded_files
 
 
 def record(name: str, status: str = "ok", **values: Any) -> dict[str, Any]:

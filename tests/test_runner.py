@@ -13,6 +13,8 @@ from pipeline import runner
 from pipeline.config import Config
 from pipeline.errors import ConfigError, EngineError, EngineUnavailableError, OutputError
 from pipeline.names import LEFTOVER_PREFIX
+from pipeline.output_directory import locked, prepared
+from pipeline.summary import RunSummary
 from pipeline.worker import SegmenterFactory
 from tests import stand_ins
 from tests.stand_ins import tree, write_photo
@@ -36,7 +38,7 @@ def config(**sections: dict[str, Any]) -> Config:
 
 def run(
     settings: Config | None = None, *, factory: SegmenterFactory = stand_ins.bright, force: bool = False
-) -> runner.RunSummary:
+) -> RunSummary:
     return runner.run(
         settings or config(), quiet=True, force=force, factory=factory, model_hashes=stand_ins.no_models
     )
@@ -272,7 +274,7 @@ def test_output_directory_that_is_a_file() -> None:
 def test_two_runs_do_not_write_into_one_directory() -> None:
     photos(1)
     with (
-        runner._locked(runner._prepared(Path("out"))),
+        locked(prepared(Path("out"))),
         pytest.raises(ConfigError, match="another run writes there"),
     ):
         run()

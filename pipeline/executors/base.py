@@ -10,7 +10,8 @@ from typing import Protocol
 
 from pipeline.config import Config
 from pipeline.errors import PhotoError
-from pipeline.worker import Outcome, Task, WorkerSettings, failed_record
+from pipeline.records import Task, failed_record
+from pipeline.worker import Outcome, WorkerSettings
 
 
 class Executor(Protocol):
@@ -109,4 +110,7 @@ class Attempt:
 
     def failed(self, settings: WorkerSettings, error: PhotoError) -> Outcome:
         """The outcome of a photograph that lost two workers."""
-        return Outcome(self.task.name, failed_record(self.task, settings, error))
+        return Outcome(
+            self.task.name,
+            failed_record(self.task, settings.digest, settings.config.output.orientation, error),
+        )

@@ -28,7 +28,8 @@ from pipeline.executors.base import (
     thread_environment,
     usable_cores,
 )
-from pipeline.worker import Outcome, Task, Worker, WorkerSettings
+from pipeline.records import Task
+from pipeline.worker import Outcome, Worker, WorkerSettings
 
 _MEMORY_INTERVAL_SECONDS = 0.2
 _CLOSE_SECONDS = 5.0

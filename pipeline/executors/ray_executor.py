@@ -23,7 +23,8 @@ from pipeline.errors import (
     WorkerLostError,
 )
 from pipeline.executors.base import MAX_FAILED_STARTS, Attempt, usable_cores
-from pipeline.worker import Outcome, Task, Worker, WorkerSettings
+from pipeline.records import Task
+from pipeline.worker import Outcome, Worker, WorkerSettings
 
 try:
     import ray

@@ -9,7 +9,8 @@ import pytest
 
 from pipeline.config import Config
 from pipeline.errors import ConfigError, EngineUnavailableError
-from pipeline.runner import RunSummary, run
+from pipeline.runner import run
+from pipeline.summary import RunSummary
 from pipeline.worker import Outcome, SegmenterFactory
 from tests import stand_ins
 from tests.stand_ins import tree, write_photo

@@ -1,0 +1,77 @@
+"""The output directory at the start of a run: there, writable, and nobody else's."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipeline.errors import ConfigError, Problem
+from pipeline.names import is_case_sensitive
+
+_log = logging.getLogger(__name__)
+
+
+def tells_case(directory: Path) -> bool:
+    """Whether the output's file system tells ``A`` from ``a``: ask the nearest folder that is there already.
+
+    Raises
+    ------
+    ConfigError
+        Nothing can be written there.
+    """
+    existing = next(path for path in (directory.absolute(), *directory.absolute().parents) if path.exists())
+    with _usable(directory):
+        return is_case_sensitive(existing)
+
+
+def prepared(directory: Path) -> Path:
+    """Make the directory; returns it.
+
+    Raises
+    ------
+    ConfigError
+        It cannot be made.
+    """
+    with _usable(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+    return directory
+
+
+@contextmanager
+def _usable(directory: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        message = f"{directory}: cannot be written: {error.strerror}; choose another folder"
+        raise ConfigError([Problem("output", "output.directory", message)]) from error
+
+
+@contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Keep a second run out of the same output directory. Where locks are not to be had, there is none.
+
+    Raises
+    ------
+    ConfigError
+        Another run writes there.
+    """
+    if os.name != "posix":
+        yield
+        return
+    import fcntl  # noqa: PLC0415 - not on Windows
+
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            message = f"{directory}: another run writes there; wait for it, or choose another folder"
+            raise ConfigError([Problem("output", "output.directory", message)]) from error
+        except OSError as error:
+            _log.info("%s: no lock to be had there: %s", directory, error)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,65 @@
+"""How a run ended, for the user and for the shell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipeline.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_SOME_FAILED
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """How a run ended.
+
+    Attributes
+    ----------
+    directory
+        Where the results are.
+    total
+        Photographs listed.
+    counts
+        Photographs by status: ok, no_face, partial, failed, skipped (done before).
+    faces
+        Faces segmented in this run.
+    seconds
+        Of the whole run.
+    interrupted
+        Whether it was stopped before its end; what was done is kept.
+    """
+
+    directory: Path
+    total: int
+    counts: Mapping[str, int] = field(default_factory=dict)
+    faces: int = 0
+    seconds: float = 0.0
+    interrupted: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """0: none failed; 1: some failed, or some of their faces; 130: interrupted."""
+        if self.interrupted:
+            return EXIT_INTERRUPTED
+        return EXIT_SOME_FAILED if self.counts.get("failed") or self.counts.get("partial") else EXIT_OK
+
+    def __str__(self) -> str:
+        labels = {
+            "ok": "with faces",
+            "no_face": "without a face",
+            "partial": "with faces that failed",
+            "failed": "failed",
+            "skipped": "done before",
+        }
+        parts = [f"{count} {labels[status]}" for status, count in self.counts.items() if count]
+        lines = [
+            f"{self.total} photographs in {self.seconds:.1f} s: {', '.join(parts) or 'nothing done'}"
+            f"; {self.faces} faces.",
+            f"Results: {self.directory}",
+        ]
+        if self.counts.get("failed") or self.counts.get("partial"):
+            lines.append(f"Failures: python -m pipeline.manifest failed {self.directory}")
+        if self.interrupted:
+            left = self.total - sum(self.counts.values())
+            lines.append(f"Interrupted with {left} photographs left; the same command goes on from here.")
+        return "\n".join(lines)
