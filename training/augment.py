@@ -13,8 +13,10 @@ import cv2
 import numpy as np
 
 from landmarks.bbox import bbox_from_landmarks
+from training.cutouts import OccluderBank
 from training.data import FloatArray, Sample, UInt8Array
-from training.occluders import Crop, OccluderBank, paste_occluders
+from training.layers import Crop
+from training.occluders import paste_occluders
 
 NETWORK_SIZE_PX = 256
 """Side a crop is stretched to before the network, as in the shipped configuration."""

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from training.cutouts import OccluderBank, read_heads, read_occluders
 from training.data import Sample, hash_fraction, person_of, read_prepared
-from training.occluders import OccluderBank, read_heads, read_occluders
 from training.public_data import read_celebamask_hq, read_lapa, read_lfw_parts
 
 CELEBA_FOLDER, LFW_FOLDER, FASSEG_FOLDER = "celebamask_mini", "lfw_parts", "fasseg"

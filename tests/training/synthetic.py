@@ -8,8 +8,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from training.cutouts import OccluderBank
 from training.data import FloatArray, UInt8Array
-from training.occluders import Crop, OccluderBank
+from training.layers import Crop
 
 SKIN, HAIR, BACKGROUND = (200, 150, 120), (60, 40, 30), (40, 90, 140)
 

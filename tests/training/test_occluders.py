@@ -10,17 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.training.synthetic import make_bank, make_crop, write_prepared
-from training.occluders import (
-    COVERED_ALPHA,
-    LAYER_MAKERS,
-    LayerMaker,
-    OccluderBank,
-    add_clear_glasses,
-    composite,
-    paste_occluders,
-    read_heads,
-    read_occluders,
-)
+from training.cutouts import OccluderBank, read_heads, read_occluders
+from training.glasses import add_clear_glasses
+from training.layers import COVERED_ALPHA, composite
+from training.occluders import LAYER_MAKERS, LayerMaker, paste_occluders
 
 MAKERS = [maker for maker, _ in LAYER_MAKERS]
 
