@@ -116,9 +116,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print(f"{case.network}: its files are not there, left out", file=sys.stderr)
                 continue
             rows += measure(case, variants, model, Path(scratch), options)
+            options.output.parent.mkdir(parents=True, exist_ok=True)
+            options.output.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     print(table(report))
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     return 0
 
 
