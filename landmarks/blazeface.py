@@ -28,7 +28,7 @@ _FULL_RANGE_SIDE_PX = 192
 _FULL_RANGE_STRIDE_PX = 4
 _SHORT_RANGE_ANCHORS = ((8, 2), (16, 6))  # stride in pixels, anchors a cell (face_detection_short_range)
 _VIEW_SHARE = 0.3  # of the second look's picture that the box takes
-_UNDECIDED = (0.2, 0.7)
+_UNDECIDED = (0.02, 0.7)
 _REFINE_SIDE_PX, _REFINE_SHARE, _REFINE_THRESHOLD = 128, 0.45, 0.3
 
 # The HOG box in terms of BlazeFace's: moved along the face's own x towards the nose, and a little up. Least

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from landmarks.geometry import Box, Detection
 
@@ -13,6 +13,9 @@ SAME_FACE_OVERLAP = 0.5
 
 SAME_FACE_DISTANCE = 0.4
 """Boxes whose centres are closer than this share of the smaller side are one face."""
+
+SAME_PLACE_IOU = 0.5
+"""Boxes that share more than this of their common area are one place to look at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,22 +60,35 @@ class Candidate:
         """Return it as a value for the outside: box, score and detector."""
         return Detection(self.box, self.score, self.detector)
 
-    def found_by(self, detector: str) -> Candidate:
-        """Return the same place under the name of the search that found it."""
-        return replace(self, detector=detector)
-
 
 def same_face(first: Candidate, second: Candidate) -> bool:
     """Whether two candidates are one face: nearly one centre, or one box mostly inside the other."""
-    x_distance, y_distance = abs(first.x - second.x), abs(first.y - second.y)
-    if math.hypot(x_distance, y_distance) < SAME_FACE_DISTANCE * min(first.side, second.side):
+    distance = math.hypot(first.x - second.x, first.y - second.y)
+    if distance < SAME_FACE_DISTANCE * min(first.side, second.side):
         return True
-    shared_width = min((first.width + second.width) / 2 - x_distance, first.width, second.width)
-    shared_height = min((first.height + second.height) / 2 - y_distance, first.height, second.height)
-    if shared_width <= 0 or shared_height <= 0:
-        return False
-    shared = shared_width * shared_height
-    return shared > SAME_FACE_OVERLAP * min(first.width * first.height, second.width * second.height)
+    smaller = min(first.width * first.height, second.width * second.height)
+    return _shared_area(first, second) > SAME_FACE_OVERLAP * smaller
+
+
+def same_place(first: Candidate, second: Candidate) -> bool:
+    """Whether two candidates are so alike that looking at one of them is enough."""
+    shared = _shared_area(first, second)
+    union = first.width * first.height + second.width * second.height - shared
+    return shared > SAME_PLACE_IOU * union
+
+
+def distinct(
+    candidates: Iterable[Candidate],
+    same: Callable[[Candidate, Candidate], bool] = same_face,
+    known: Iterable[Candidate] = (),
+) -> list[Candidate]:
+    """Drop the candidates that are the same as one before them, or as one of those known already."""
+    before = list(known)
+    kept: list[Candidate] = []
+    for candidate in candidates:
+        if not any(same(candidate, other) for other in [*before, *kept]):
+            kept.append(candidate)
+    return kept
 
 
 def merge(candidates: Iterable[Candidate], known: Iterable[Candidate] = ()) -> list[Candidate]:
@@ -90,9 +106,12 @@ def merge(candidates: Iterable[Candidate], known: Iterable[Candidate] = ()) -> l
     list of Candidate
         The new faces, highest score first, ties in the order given.
     """
-    before = list(known)
-    kept: list[Candidate] = []
-    for candidate in sorted(candidates, key=lambda item: -item.score):
-        if not any(same_face(candidate, other) for other in [*before, *kept]):
-            kept.append(candidate)
-    return kept
+    return distinct(sorted(candidates, key=lambda item: -item.score), known=known)
+
+
+def _shared_area(first: Candidate, second: Candidate) -> float:
+    """Shared area of the boxes as if they lay along the picture's axes, in square pixels."""
+    width = (first.width + second.width) / 2 - abs(first.x - second.x)
+    height = (first.height + second.height) / 2 - abs(first.y - second.y)
+    width, height = min(width, first.width, second.width), min(height, first.height, second.height)
+    return max(width, 0.0) * max(height, 0.0)

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from landmarks.blazeface import BlazeFace
-from landmarks.candidates import Candidate, merge
+from landmarks.candidates import Candidate, distinct, merge, same_place
 from landmarks.cnn import CnnDetector
 from landmarks.hog import HogDetector
 from landmarks.views import Pixels, padded_view, scaled_view, turned_view
@@ -19,11 +19,16 @@ WEAK_BLAZEFACE = 0.15
 WEAK_HOG = -0.5
 """Least scores of candidates: low, since each is looked at again."""
 
-LARGE_SHARE = 0.3
-CONFIRMED_LARGE = 0.4
-CONFIRMED_SMALL = 0.6
-"""What the second look must give: less for a box of at least ``LARGE_SHARE`` of the photograph's short side,
-as there are few such places; more for a smaller one, as chance has many places to hit."""
+NEEDED = ((0.5, 0.45), (0.2, 0.55), (0.0, 0.7))
+"""Share of the photograph's short side, and what the second look must give for boxes of at least that: less for
+large ones, as there are few such places; more for small ones, as chance has many places to hit."""
+
+LYING_DEGREES = 60
+NEEDED_LYING = 0.1
+"""Faces that are turned by more than that are rare: they must give this much more."""
+
+LOOK_CLOSER = 0.2
+"""From this score of the second look on, a candidate is placed anew and looked at once more."""
 
 SURE_CNN = 0.7
 """dlib's CNN is believed from this score on without a second look."""
@@ -31,7 +36,7 @@ SURE_CNN = 0.7
 HOG_SIDES_PX = (480, 160)
 TURNS_DEGREES = (45, -45, 90, -90, 180)
 TURNED_SIDES_PX = (320, 80)
-MOST_LOOKS = 6
+MOST_LOOKS = 10
 
 Search = Callable[[Pixels], list[Candidate]]
 
@@ -76,20 +81,28 @@ class Rescue:
         return self._confirmed(image, search(image))
 
     def _confirmed(self, image: Pixels, candidates: list[Candidate]) -> list[Candidate]:
-        """The candidates that a second look confirms, at their own turn or upright, what looks better."""
-        faces = []
-        for candidate in merge(candidates)[:MOST_LOOKS]:
-            score, face = self._blazeface.confirm(image, candidate), candidate
-            if candidate.angle != 0:
-                upright = replace(candidate, angle=0.0)
-                score, face = max(
-                    (score, face), (self._blazeface.confirm(image, upright), upright), key=_score
-                )
-            large = face.side >= LARGE_SHARE * min(image.shape[:2])
-            if score >= (CONFIRMED_LARGE if large else CONFIRMED_SMALL):
-                placed = self._blazeface.refined(image, face)
-                faces.append(placed if self._blazeface.confirm(image, placed) >= score else face)
-        return faces
+        """The candidates that a second look confirms, the surest first, each face once."""
+        by_score = sorted(candidates, key=lambda candidate: -candidate.score)
+        looks = [self._look(image, candidate) for candidate in distinct(by_score, same_place)[:MOST_LOOKS]]
+        short_px = min(image.shape[:2])
+        faces = [
+            face
+            for score, face in sorted(looks, key=lambda look: -look[0])
+            if score >= _needed(face, short_px)
+        ]
+        return distinct(faces)
+
+    def _look(self, image: Pixels, candidate: Candidate) -> tuple[float, Candidate]:
+        """Score of the second look, and the candidate placed as it looks best: turned, upright, or anew."""
+        looks = [(self._blazeface.confirm(image, candidate), candidate)]
+        if candidate.angle != 0:
+            upright = replace(candidate, angle=0.0)
+            looks.append((self._blazeface.confirm(image, upright), upright))
+        score, best = max(looks, key=lambda look: look[0])
+        if score < LOOK_CLOSER:
+            return score, best
+        placed = self._blazeface.refined(image, best)
+        return max((score, best), (self._blazeface.confirm(image, placed), placed), key=lambda look: look[0])
 
     def _weak(self, image: Pixels) -> list[Candidate]:
         """The first pass again with a low threshold."""
@@ -135,8 +148,10 @@ class Rescue:
         return sure + self._confirmed(image, [face for face in found if face.score < SURE_CNN])
 
 
-def _score(look: tuple[float, Candidate]) -> float:
-    return look[0]
+def _needed(face: Candidate, short_px: int) -> float:
+    """Least score of the second look, 0 to 1, for a photograph whose short side has ``short_px`` pixels."""
+    needed = next(score for share, score in NEEDED if face.side >= share * short_px)
+    return needed + NEEDED_LYING if abs(face.angle) > LYING_DEGREES else needed
 
 
 def even_light(image: Pixels) -> Pixels:
