@@ -20,8 +20,8 @@ WEAK_HOG = -0.5
 """Least scores of candidates: low, since each is looked at again."""
 
 NEEDED = ((0.5, 0.45), (0.2, 0.55), (0.0, 0.7))
-"""Share of the photograph's short side, and what the second look must give for boxes of at least that: less for
-large ones, as there are few such places; more for small ones, as chance has many places to hit."""
+"""Share of the photograph's short side, and what the second look must give for boxes of at least that: less
+for large ones, as there are few such places; more for small ones, as chance has many places to hit."""
 
 LYING_DEGREES = 60
 NEEDED_LYING = 0.1
@@ -72,7 +72,7 @@ class Rescue:
         self._cnn_max_side_px = cnn_max_side_px
 
     def searches(self) -> Iterator[Search]:
-        """Give the searches, from cheap to dear; what they return is confirmed, with faces in it twice."""
+        """Give the searches, from cheap to dear; what they return is confirmed, each face once."""
         for search in (self._weak, self._padded_hog, self._even_light, self._upsampled, self._turned):
             yield partial(self._search_and_confirm, search)
         yield self._cnn_last
