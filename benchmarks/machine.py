@@ -11,7 +11,7 @@ from typing import Any
 
 import psutil
 
-_PACKAGES = ("numpy", "onnxruntime", "openvino", "opencv-python", "dlib-bin")
+_PACKAGES = ("numpy", "onnxruntime", "openvino", "opencv-python-headless", "dlib-bin")
 _FEATURES = ("avx2", "avx512f", "avx512_bf16", "amx_tile", "amx_bf16", "neon", "asimd", "bf16")
 
 

@@ -11,7 +11,7 @@ import psutil
 
 from pipeline import __version__
 
-PACKAGES = ("numpy", "opencv-python", "dlib-bin", "pillow", "onnx", "onnxruntime", "openvino", "ray")
+PACKAGES = ("numpy", "opencv-python-headless", "dlib-bin", "pillow", "onnx", "onnxruntime", "openvino", "ray")
 
 
 def describe_program() -> dict[str, Any]:
