@@ -74,7 +74,7 @@ class FaceFinder:
         max_side_px: int | None = 1600,
         upsample: int = 0,
         rescue: Literal["when_empty", "always", "never"] = "when_empty",
-        cnn_max_side_px: int = 600,
+        cnn_max_side_px: int = 400,
     ) -> None:
         if not order or any(name not in DETECTORS for name in order):
             raise ValueError(f"order: one or more of {', '.join(DETECTORS)} are expected, got {list(order)}")

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from pipeline.config import Config, load_config
@@ -121,3 +123,83 @@ def test_extends_in_a_circle(tmp_path: Path) -> None:
     write(tmp_path, "extends: config.yaml", "other.yaml")
     assert "extends itself" in problems_of(write(tmp_path, "extends: other.yaml"))["extends"]
     assert "expected the name" in problems_of(write(tmp_path, "extends: [a]"))["extends"]
+
+
+def loads_or_explains(path: Path, overrides: tuple[str, ...] = ()) -> None:
+    """Load a configuration of any kind: a valid `Config`, or an error whose every problem names a place."""
+    try:
+        config = load_config(path, overrides)
+    except ConfigError as error:
+        assert error.problems
+        for problem in error.problems:
+            assert problem.source
+            assert problem.message
+    else:
+        assert Config.model_validate(config.model_dump()) == config
+
+
+FUZZED = settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+@FUZZED
+@given(st.binary(max_size=300))
+def test_any_bytes_load_or_are_explained(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "any.yaml"
+    path.write_bytes(content)
+    loads_or_explains(path)
+
+
+@FUZZED
+@given(st.data())
+def test_a_damaged_default_loads_or_is_explained(tmp_path: Path, data: st.DataObject) -> None:
+    text = (CONFIGS / "default.yaml").read_text(encoding="utf-8")
+    for _ in range(data.draw(st.integers(1, 4))):
+        place = data.draw(st.integers(0, len(text)))
+        gone = data.draw(st.integers(0, 12))
+        text = (
+            text[:place]
+            + data.draw(st.text("{}[]:,&*!|>'\"-#?%@ \n\tx0.~é", max_size=6))
+            + text[place + gone :]
+        )
+    loads_or_explains(write(tmp_path, text))
+
+
+YAML_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats()
+    | st.text(max_size=8)
+    | st.dates()
+    | st.binary(max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6) | st.integers(), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+@FUZZED
+@given(st.data())
+def test_any_value_at_any_key_loads_or_is_explained(tmp_path: Path, data: st.DataObject) -> None:
+    tree: dict[str, object] = {}
+    for _ in range(data.draw(st.integers(1, 4))):
+        section = data.draw(st.sampled_from(sorted(Config.model_fields)))
+        names = sorted(Config().model_dump()[section])
+        if data.draw(st.booleans()):
+            tree[section] = data.draw(YAML_VALUES)
+        else:
+            tree[section] = {data.draw(st.sampled_from(names)): data.draw(YAML_VALUES)}
+    loads_or_explains(write(tmp_path, yaml.safe_dump(tree, allow_unicode=True)))
+
+
+@FUZZED
+@given(
+    st.lists(
+        st.text(max_size=20) | st.from_regex(r"[a-z_]{1,8}\.[a-z_]{1,12}=.{0,12}", fullmatch=True), max_size=3
+    )
+)
+def test_any_overrides_load_or_are_explained(overrides: list[str]) -> None:
+    loads_or_explains(CONFIGS / "default.yaml", tuple(overrides))
