@@ -37,8 +37,10 @@ class AugmentOptions:
         size (faces as large as they will be) or, in `whole_share` of the cases, all of it made smaller.
     whole_share : float
         Probability of the whole crop at window size, see above.
-    occluder_share : float
-        Probability of pasted occluders.
+    occluder_share, damage_share : float
+        Probability of pasted occluders, and of changed light and damage.
+    wild_share : float
+        Probability of a hard tilt, shear, squeeze and scale; other crops are moved a little.
     max_tilt_deg : float
         Rotation in the picture, either way.
     tight_share : float
@@ -48,6 +50,8 @@ class AugmentOptions:
     window_px: int = 192
     whole_share: float = 0.4
     occluder_share: float = 0.55
+    damage_share: float = 0.75
+    wild_share: float = 0.5
     max_tilt_deg: float = 45.0
     tight_share: float = 0.12
 
@@ -112,7 +116,7 @@ def random_crop(sample: Sample, rng: np.random.Generator, options: AugmentOption
     """Draw a crop: tilt, shear and squeeze, the crop box of what comes out, shift and scale, and a mirror."""
     height, width = sample.image.shape[:2]
     centre = sample.extent.mean(0).astype(np.float64)
-    wild = rng.random() < 0.5
+    wild = rng.random() < options.wild_share
     tilt = math.radians(rng.uniform(-1, 1) * options.max_tilt_deg if wild else rng.normal(0, 5))
     squeeze = float(np.exp(rng.normal(0, 0.12 if wild else 0.06)))
     if wild and rng.random() < 0.15:
@@ -236,6 +240,6 @@ def augment(sample: Sample, bank: OccluderBank, rng: np.random.Generator, option
     crop = random_crop(sample, rng, options)
     crop = paste_occluders(crop, bank, rng, share=options.occluder_share)
     image = crop.image
-    if rng.random() < 0.75:
+    if rng.random() < options.damage_share:
         image = damage(relight(image, rng), rng)
     return replace(crop, image=np.ascontiguousarray(image))

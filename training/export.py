@@ -15,7 +15,7 @@ from torch import nn
 from pipeline.caffe_format import CaffeNetwork
 from pipeline.caffe_format.layers import FloatArray, Layer
 from pipeline.caffe_format.writer import write_caffe
-from training.network import SKIP_BLOCKS, ConvUnit, FaceNetwork, InvertedResidual
+from training.network import SKIP_BLOCKS, ConvUnit, FaceNetwork, InvertedResidual, Refinement
 from training.records import load_checkpoint
 
 NETWORK_NAME = "uncrop_256"
@@ -83,12 +83,15 @@ class _LayerList:
         inner = bottom if block.expand is None else self.unit(f"{name}_expand", bottom, block.expand)
         inner = self.unit(f"{name}_depthwise", inner, block.depthwise)
         inner = self.unit(f"{name}_project", inner, block.project)
-        if not block.has_identity:
-            return inner
-        self.layers.append(
-            Layer(f"{name}_sum", "Eltwise", [bottom, inner], [f"{name}_sum"], {"operation": "SUM"})
-        )
-        return f"{name}_sum"
+        return self.sum(f"{name}_sum", [bottom, inner]) if block.has_identity else inner
+
+    def refinement(self, name: str, bottom: str, refine: Refinement) -> str:
+        inner = self.unit(f"{name}_project", self.unit(f"{name}_widen", bottom, refine.widen), refine.project)
+        return self.sum(f"{name}_sum", [bottom, inner])
+
+    def sum(self, name: str, bottoms: list[str]) -> str:
+        self.layers.append(Layer(name, "Eltwise", bottoms, [name], {"operation": "SUM"}))
+        return name
 
 
 def to_caffe(network: FaceNetwork, size_px: int = INPUT_SIZE_PX) -> CaffeNetwork:
@@ -119,6 +122,8 @@ def to_caffe(network: FaceNetwork, size_px: int = INPUT_SIZE_PX) -> CaffeNetwork
         enlarged = out.deconvolution(f"up{stride}", blob, upsample)
         joined = [enlarged, skip] + ([detail] if stride == 2 else [])
         blob = out.unit(f"mix{stride}", out.concat(f"join{stride}", joined), mix)
+        if isinstance(stage.refine, Refinement):
+            blob = out.refinement(f"refine{stride}", blob, stage.refine)
     out.deconvolution("score", blob, network.score)
     return CaffeNetwork.from_layers(out.layers, name=NETWORK_NAME)
 

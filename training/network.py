@@ -75,12 +75,15 @@ class NetworkSpec:
         Channels of the decoder at strides 16, 8, 4 and 2.
     detail : int
         Channels of a convolution straight from the pixels to the last decoder stage, for edges.
+    refine : bool
+        Whether every decoder stage ends in a residual 3x3 and 1x1 convolution.
     """
 
     encoder_blocks: int = 15
     bridge: int = 96
     decoder: tuple[int, int, int, int] = (64, 48, 32, 24)
     detail: int = 8
+    refine: bool = True
 
 
 class ConvUnit(nn.Sequential):
@@ -122,20 +125,38 @@ class InvertedResidual(nn.Module):
         return result
 
 
-class DecoderStage(nn.Module):
-    """Double the size (grouped deconvolution, bilinear at first), join the skip connection, mix (3x3)."""
+class Refinement(nn.Module):
+    """A residual 3x3 and 1x1 convolution; the identity at first, so that it can join a trained network."""
 
-    def __init__(self, channels_in: int, channels_skip: int, channels_out: int) -> None:
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.widen = ConvUnit(channels, channels, 3)
+        self.project = ConvUnit(channels, channels, 1, relu=False)
+        norm = self.project[1]
+        assert isinstance(norm, nn.BatchNorm2d)
+        nn.init.zeros_(norm.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (n, c, h, w) to the same shape."""
+        refined: Tensor = x + self.project(self.widen(x))
+        return refined
+
+
+class DecoderStage(nn.Module):
+    """Double the size (grouped deconvolution, bilinear at first), join the skip connection, mix, refine."""
+
+    def __init__(self, channels_in: int, channels_skip: int, channels_out: int, *, refine: bool) -> None:
         super().__init__()
         self.upsample = nn.ConvTranspose2d(channels_in, channels_in, 4, 2, 1, groups=channels_in, bias=False)
         self.mix = ConvUnit(channels_in + channels_skip, channels_out, 3)
+        self.refine = Refinement(channels_out) if refine else None
         with torch.no_grad():
             self.upsample.weight.copy_(bilinear_kernel().expand_as(self.upsample.weight))
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         """Join (n, c, h, w) and its skip (n, c_skip, 2h, 2w) to (n, c_out, 2h, 2w)."""
         joined: Tensor = self.mix(torch.cat([self.upsample(x), skip], 1))
-        return joined
+        return joined if self.refine is None else self.refine(joined)
 
 
 class FaceNetwork(nn.Module):
@@ -158,7 +179,7 @@ class FaceNetwork(nn.Module):
         skips[-1] += self.spec.detail
         self.detail = ConvUnit(3, self.spec.detail, 3, stride=2)
         self.decoder = nn.ModuleList(
-            DecoderStage(before, skip, after)
+            DecoderStage(before, skip, after, refine=self.spec.refine)
             for before, skip, after in zip(widths[:-1], skips, widths[1:], strict=True)
         )
         self.score = nn.ConvTranspose2d(widths[-1], 2, 4, 2, 1)

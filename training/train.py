@@ -35,11 +35,18 @@ from training.network import (
     to_channels_last,
 )
 from training.records import LogWriter, load_checkpoint, save_checkpoint
+from training.restore import restore, settle_normalisation
 from training.scoring import crop_scores
 
 CHECKPOINT_FILE, RENDEZVOUS_FILE = "last.pt", "rendezvous"
 LOG_EVERY_STEPS = 20
 MAX_GRADIENT_NORM = 2.0
+
+SETTLING_RANK, SETTLING_BATCHES = 1_000_000, 16
+"""Crops that settle the normalisation of an exported network: the same in every process."""
+
+FIT_SAMPLES = 60
+"""Training photographs that are scored too, undamaged: the distance to the held-out ones is overfitting."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +75,13 @@ class TrainOptions:
         Decay of the averaged weights a step; those are the ones evaluated and exported.
     seed : int
         Seed of everything; a step's crops depend on it, on the step and on the process only.
+    occluder_share, damage_share, wild_share : float
+        See `AugmentOptions`.
+    gentle : float
+        Those shares are multiplied by this in the last `final_share` of the budget, 0..1.
     init, encoder : Path or None
-        Checkpoint to start from, or a file of EfficientNet-Lite0 weights (default: the installed package's).
+        Checkpoint or exported caffemodel (its prototxt beside it) to start from, or a file of
+        EfficientNet-Lite0 weights (default: the installed package's).
     pseudo : Path or None
         Folder of pseudo-labelled photographs to add (see training.pseudo).
     """
@@ -89,6 +101,9 @@ class TrainOptions:
     frozen_blocks: int = 3
     ema_decay: float = 0.998
     occluder_share: float = 0.55
+    damage_share: float = 0.75
+    wild_share: float = 0.5
+    gentle: float = 1.0
     seed: int = 20180515
     evaluate_every_minutes: float = 6.0
     init: Path | None = None
@@ -108,7 +123,13 @@ def make_batch(
     """Draw and augment the crops of one step: input (n, 3, s, s), face and weight (n, s, s), 0..1."""
     rng = np.random.default_rng([options.seed, rank, step])
     window = options.final_window_px if final else options.window_px
-    settings = AugmentOptions(window_px=window, occluder_share=options.occluder_share)
+    gentle = options.gentle if final else 1.0
+    settings = AugmentOptions(
+        window_px=window,
+        occluder_share=options.occluder_share * gentle,
+        damage_share=options.damage_share * gentle,
+        wild_share=options.wild_share * gentle,
+    )
     drawn: list[Sample] = data.draw(rng, options.batch)
     crops = [augment(sample, data.occluders, rng, settings) for sample in drawn]
     face = torch.from_numpy(np.stack([crop.face for crop in crops])).float() / 255
@@ -144,14 +165,18 @@ def update_average(average: dict[str, Tensor], network: torch.nn.Module, decay: 
             average[name].copy_(value)
 
 
-def build_network(options: TrainOptions) -> FaceNetwork:
-    """Make the network with ImageNet or earlier weights."""
+def build_network(options: TrainOptions, data: TrainingData) -> FaceNetwork:
+    """Make the network with ImageNet or earlier weights; exported ones are shown some crops first."""
     torch.manual_seed(options.seed)
     network = FaceNetwork()
-    if options.init is not None:
-        network.load_state_dict(load_checkpoint(options.init)["average"])
-    else:
+    if options.init is None or options.init.suffix == ".caffemodel":
         load_imagenet_encoder(network, read_encoder_weights(options.encoder))
+    if options.init is not None and options.init.suffix == ".caffemodel":
+        restore(network, options.init.with_suffix(".prototxt"), options.init)
+        batches = (make_batch(data, options, SETTLING_RANK, step)[0] for step in range(SETTLING_BATCHES))
+        settle_normalisation(network, batches)
+    elif options.init is not None:
+        network.load_state_dict(load_checkpoint(options.init)["average"])
     return network
 
 
@@ -181,9 +206,9 @@ def read_encoder_weights(path: Path | None) -> dict[str, Tensor]:
 class Trainer:
     """The state of one training process: network, optimizer, averaged weights, and how far it has come."""
 
-    def __init__(self, options: TrainOptions) -> None:
+    def __init__(self, options: TrainOptions, data: TrainingData) -> None:
         self.options = options
-        self.network = to_channels_last(build_network(options))
+        self.network = to_channels_last(build_network(options, data))
         freeze_early(self.network, options.frozen_blocks)
         self.trained = [weight for weight in self.network.parameters() if weight.requires_grad]
         encoder_modules = (self.network.stem, self.network.blocks)
@@ -259,7 +284,7 @@ def train_process(rank: int, options: TrainOptions) -> None:
             "gloo", init_method=meeting, rank=rank, world_size=options.processes
         )
     data = load_training_data(options.data, pseudo=options.pseudo)
-    trainer = Trainer(options)
+    trainer = Trainer(options, data)
     trainer.resume(options.out / CHECKPOINT_FILE)
     run_to_end(trainer, data, rank)
     if options.processes > 1:
@@ -286,11 +311,21 @@ def run_to_end(trainer: Trainer, data: TrainingData, rank: int) -> None:
         if trainer.spent - evaluated > 60 * options.evaluate_every_minutes:
             evaluated = trainer.spent
             trainer.save(options.out / CHECKPOINT_FILE)
-            log.scores(trainer.step, trainer.spent, crop_scores(trainer.average, data.validation, limit=60))
+            log.scores(
+                trainer.step, trainer.spent, crop_scores(trainer.average, scored_samples(data), limit=60)
+            )
     if rank == 0:
         trainer.save(options.out / CHECKPOINT_FILE)
-        log.scores(trainer.step, trainer.spent, crop_scores(trainer.average, data.validation, limit=None))
+        log.scores(
+            trainer.step, trainer.spent, crop_scores(trainer.average, scored_samples(data), limit=None)
+        )
         log.draw()
+
+
+def scored_samples(data: TrainingData) -> dict[str, list[Sample]]:
+    """Return the held-out samples by set and, beside them, some that are trained on."""
+    fit = {f"fit {name}": samples[:FIT_SAMPLES] for name, samples in data.training.items() if samples}
+    return {**data.validation, **fit}
 
 
 def shared_clock(seconds: float, processes: int) -> float:

@@ -82,12 +82,12 @@ def test_three_steps_from_data_to_caffe_model(data: Path, tmp_path: Path, start:
 def test_a_resumed_run_ends_like_an_uninterrupted_one(data: Path, tmp_path: Path, start: Path) -> None:
     options = TrainOptions(data, tmp_path, steps=2, processes=1, batch=2, window_px=32, init=start)
     loaded = load_training_data(data, validation=False)
-    whole = Trainer(options)
+    whole = Trainer(options, loaded)
     for step in range(2):
         whole.learn(*make_batch(loaded, options, 0, step))
         if step == 0:
             whole.save(tmp_path / "half.pt")
-    resumed = Trainer(options)
+    resumed = Trainer(options, loaded)
     resumed.resume(tmp_path / "half.pt")
     assert resumed.step == 1
     resumed.learn(*make_batch(loaded, options, 0, 1))
