@@ -4,15 +4,16 @@
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import Any
 
 from pipeline import __version__
 from pipeline.config import load_config
-from pipeline.errors import EXIT_INTERRUPTED, UncropError
+from pipeline.errors import EXIT_INTERRUPTED, ConfigError, Problem, UncropError
+from pipeline.images import printable
 from pipeline.runner import plan, run
 
 
@@ -22,9 +23,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     level = logging.INFO if options.verbose else logging.ERROR if options.quiet else logging.WARNING
     logging.basicConfig(level=level, format="%(levelname)s: %(message)s")
     try:
-        config = load_config(options.config, [*options.set, *_overrides(options)])
+        config = load_config(options.config, options.set, _short_options(options))
         if options.dry_run:
-            return plan(config)
+            return plan(config, force=options.force)
         return run(config, force=options.force, quiet=options.quiet, verbose=options.verbose).exit_code
     except UncropError as error:
         if options.verbose:
@@ -75,13 +76,35 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _overrides(options: argparse.Namespace) -> list[str]:
-    """The short options as ``--set`` texts; they come last and win. JSON is YAML with safe quotes."""
-    keys = {"input": "input.paths", "output": "output.directory"}
-    overrides = [
-        f"{key}={json.dumps(value)}" for name, key in keys.items() if (value := getattr(options, name))
+def _short_options(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """The short options as configuration; they come last and win."""
+    given: dict[str, dict[str, Any]] = {}
+    if options.input:
+        given["input"] = {"paths": options.input}
+    if options.output:
+        given["output"] = {"directory": options.output}
+    if options.workers:
+        given["execution"] = {
+            "workers": int(options.workers) if options.workers.isdecimal() else options.workers
+        }
+    problems = [
+        Problem("--input", printable(path), "is not UTF-8; put it into a list file: --input @list.txt")
+        for path in options.input or ()
+        if not _is_text(path)
     ]
-    return [*overrides, f"execution.workers={options.workers}"] if options.workers else overrides
+    if options.output and not _is_text(options.output):
+        problems.append(Problem("--output", printable(options.output), "is not UTF-8; choose another name"))
+    if problems:
+        raise ConfigError(problems)
+    return given
+
+
+def _is_text(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 if __name__ == "__main__":

@@ -206,9 +206,11 @@ def make_config(folder: Path, overrides: Sequence[str]) -> Config:
 
 
 def steady_rate(config: Config, photos: Sequence[Path]) -> float:
-    """Photographs a second, from file to files, once every worker has loaded its models and done two."""
+    """Photographs a second, from file to files, after the first two a worker (models are loaded)."""
     executor = ProcessExecutor(config)
     started = 2 * executor.workers
+    if len(photos) <= started:
+        raise SystemExit(f"more than {started} photographs are needed; give more with --photos")
     times: list[float] = []
     for outcome in outcomes(config, executor, photos):
         if outcome.record is None or outcome.record["status"] == "failed":
@@ -232,7 +234,10 @@ def outcomes(config: Config, executor: ProcessExecutor, photos: Sequence[Path]) 
 
 
 def _value(text: str) -> Any:
-    return json.loads(text) if text[:1] in "0123456789[{tfn" else text
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
 
 
 if __name__ == "__main__":

@@ -50,9 +50,9 @@ def measure(task: dict[str, Any]) -> dict[str, Any]:
         model = resolve_model(NetworkConfig(model=task["model"]))
         engine = create_engine(EngineConfig.model_validate(task["settings"]), model)
         engine.load()
+        scores = [engine.predict(batches[0])]
     except UncropError as error:
         return {"error": str(error)}
-    scores = [engine.predict(batches[0])]
     first_scores = time.perf_counter() - begin
     scores += [engine.predict(batch) for batch in batches[1:]]
     seconds: list[float] = []

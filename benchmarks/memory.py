@@ -66,6 +66,8 @@ def main() -> None:
         for pid, values in watch.workers_mb.items()
         if len(values) > SETTLED
     }
+    if not workers:
+        raise SystemExit(f"no worker did more than {SETTLED} photographs; give more with --photos")
     growth = max(parent[SETTLED:]) - parent[SETTLED - 1]
     ratio = max(worker["largest"] / worker["after_100"] for worker in workers.values())
     results: dict[str, Any] = {

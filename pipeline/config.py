@@ -137,7 +137,11 @@ class Config(_Section):
     execution: ExecutionConfig = ExecutionConfig()
 
 
-def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
+def load_config(
+    path: str | Path,
+    overrides: Iterable[str] = (),
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Config:
     """Read a configuration file, the files it extends, and overrides on top.
 
     Parameters
@@ -146,6 +150,8 @@ def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
         YAML file. ``extends: other.yaml`` names a file relative to this one; its values come first.
     overrides
         Texts ``section.key=value``; the value is read as YAML.
+    options
+        Section -> key -> value, given by other means; they come last.
 
     Returns
     -------
@@ -164,6 +170,7 @@ def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
     for override in overrides:
         layer = _override(override, problems)
         _merge(values, layer, f"--set {override}", origins)
+    _merge(values, options or {}, "command line", origins)
     _check_keys(Config, values, (), origins, str(path), problems)
     known = {problem.key for problem in problems}
     try:
@@ -234,6 +241,9 @@ def _override(text: str, problems: list[Problem]) -> dict[str, Any]:
         loaded = yaml.safe_load(value)
     except yaml.YAMLError:
         problems.append(Problem(f"--set {text}", key, f"{value!r} is not a YAML value; quote it"))
+        return {}
+    except (RecursionError, ValueError, TypeError) as error:
+        problems.append(Problem(f"--set {text}", key, f"{value!r} is not a YAML value ({error}); quote it"))
         return {}
     for part in reversed(key.split(".")):
         loaded = {part: loaded}

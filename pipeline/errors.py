@@ -15,6 +15,7 @@
     │   ├── ImageTooLargeError   more pixels than ``input.max_pixels``
     │   ├── DetectionError       dlib failed on it
     │   ├── SegmentationError    the network stage failed on it
+    │   ├── EncodingError        its results are too large for their format
     │   ├── TimeLimitError       it took longer than ``execution.time_limit_seconds``
     │   └── WorkerLostError      the worker died over it (crash, kill, out of memory)
     └── OutputError              results cannot be written; the run stops, what is written is whole
@@ -147,6 +148,12 @@ class SegmentationError(PhotoError):
     """The network stage failed."""
 
     stage = "network"
+
+
+class EncodingError(PhotoError):
+    """A result cannot be put into its format."""
+
+    stage = "output"
 
 
 class TimeLimitError(PhotoError):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import csv
 import sys
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -47,8 +48,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def evaluate_folders(predictions: Path, truth: Path, ignore_value: int | None = None) -> list[PhotoScores]:
     """Compare every mask of a truth folder with the prediction of the same name.
 
-    Names are compared without image suffixes (``a/b.jpg.png`` is ``a/b``): first with their folders, then,
-    where a name is unique, without. A truth without a prediction is compared with an empty mask.
+    Names are compared without image suffixes (``a/b.jpg.png`` is ``a/b``). A prediction belongs to the truth
+    whose folders and name are the end of its own (``photos/a/b`` to ``a/b``), or else, where a name is there
+    only once on both sides, to the truth of that name. A truth without a prediction is compared with an empty
+    mask.
 
     Parameters
     ----------
@@ -65,13 +68,14 @@ def evaluate_folders(predictions: Path, truth: Path, ignore_value: int | None = 
     Raises
     ------
     UsageError
-        A folder is missing, has no masks, or a mask cannot be read or has another size than its truth.
+        A folder is missing, has no masks, a mask cannot be read or has another size than its truth, or two
+        predictions fit a truth.
     """
     predicted, wanted = _masks_of(predictions, "--predictions"), _masks_of(truth, "--truth")
-    by_name = _unique_names(predicted)
+    matches = _matches(predicted, wanted)
     results = []
     for key, truth_path in wanted.items():
-        path = predicted.get(key) or by_name.get(Path(key).name)
+        path = matches.get(key)
         expected = _read_grey(truth_path)
         ignore = expected == ignore_value if ignore_value is not None else None
         mask = _read_grey(path) if path else np.zeros_like(expected)
@@ -112,9 +116,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write a line a photograph")
     parser.add_argument("--sheet", type=Path, metavar="FILE", help="write a picture of the worst")
     parser.add_argument(
-        "--worst", type=int, default=12, metavar="N", help="how many of the worst (default 12)"
+        "--worst", type=_at_least_one, default=12, metavar="N", help="how many of the worst (default 12)"
     )
     return parser
+
+
+def _at_least_one(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"at least 1 is expected, got {number}")
+    return number
 
 
 def _evaluate(options: argparse.Namespace) -> int:
@@ -128,6 +139,13 @@ def _evaluate(options: argparse.Namespace) -> int:
     results = evaluate_folders(
         masks if masks.is_dir() else options.predictions, options.truth, options.ignore_value
     )
+    missing = [result for result in results if result.prediction is None]
+    if missing:
+        print(
+            f"warning: {len(missing)} of {len(results)} truths have no prediction and are compared with an "
+            f"empty mask, {missing[0].truth} among them",
+            file=sys.stderr,
+        )
     for name, value in summarise(results).items():
         print(f"{name:<22}{value:>10.4f}" if isinstance(value, float) else f"{name:<22}{value:>10}")
     if options.csv:
@@ -158,20 +176,51 @@ def _masks_of(folder: Path, option: str) -> dict[str, Path]:
     found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _IMAGE_SUFFIXES)
     if not found:
         raise UsageError(f"{option} {folder}: holds no pictures")
-    return {_key(path.relative_to(folder)): path for path in found}
+    keys = [_key(path.relative_to(folder)) for path in found]
+    counts = Counter(keys)
+    return {  # a.jpg and a.png beside each other keep what tells them apart
+        key if counts[key] == 1 else _key(path.relative_to(folder), once=True): path
+        for key, path in zip(keys, found, strict=True)
+    }
 
 
-def _key(path: Path) -> str:
-    while path.suffix.lower() in _IMAGE_SUFFIXES:
-        path = path.with_suffix("")
-    return path.as_posix()
+def _key(path: Path, *, once: bool = False) -> str:
+    """The path without its image suffixes; ``once``: without one of two, or with its only one."""
+    bare = path
+    while bare.suffix.lower() in _IMAGE_SUFFIXES:
+        bare = bare.with_suffix("")
+    if not once:
+        return bare.as_posix()
+    return (path.with_suffix("") if path.with_suffix("") != bare else path).as_posix()
 
 
-def _unique_names(masks: Mapping[str, Path]) -> dict[str, Path]:
-    counts: dict[str, list[Path]] = {}
-    for key, path in masks.items():
-        counts.setdefault(Path(key).name, []).append(path)
-    return {name: paths[0] for name, paths in counts.items() if len(paths) == 1}
+def _matches(files: Mapping[str, Path], wanted: Iterable[str]) -> dict[str, Path]:
+    """Wanted name -> file: by the end of its path, or else by a name that is there once on both sides.
+
+    Raises
+    ------
+    UsageError
+        Two files fit.
+    """
+    by_name: dict[str, list[str]] = {}
+    for key in files:
+        by_name.setdefault(Path(key).name, []).append(key)
+    wanted = list(wanted)
+    names = Counter(Path(key).name for key in wanted)
+    found: dict[str, Path] = {}
+    for key in wanted:
+        alike = by_name.get(Path(key).name, [])
+        fitting = [other for other in alike if other == key] or [
+            other for other in alike if other.endswith(f"/{key}")
+        ]
+        if not fitting and len(alike) == 1 and names[Path(key).name] == 1:
+            fitting = alike
+        if len(fitting) > 1:
+            shown = " and ".join(str(files[other]) for other in fitting[:2])
+            raise UsageError(f"{shown} both fit {key}; compare folder by folder")
+        if fitting:
+            found[key] = files[fitting[0]]
+    return found
 
 
 def _read_grey(path: Path) -> NDArray[np.uint8]:
@@ -186,18 +235,22 @@ def _size(mask: NDArray[np.uint8]) -> str:
 
 
 def _write_csv(path: Path, results: Iterable[PhotoScores]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["name", *Scores.__dataclass_fields__, "truth", "prediction"])
-        for result in results:
-            writer.writerow(
-                [result.name, *asdict(result.scores).values(), result.truth, result.prediction or ""]
-            )
+    try:
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(["name", *Scores.__dataclass_fields__, "truth", "prediction"])
+            for result in results:
+                writer.writerow(
+                    [result.name, *asdict(result.scores).values(), result.truth, result.prediction or ""]
+                )
+    except OSError as error:
+        raise UsageError(f"--csv {path}: cannot be written ({error.strerror})") from error
 
 
 def _write_sheet(path: Path, results: Sequence[PhotoScores], photos: Mapping[str, Path]) -> None:
     """Tiles of the worst: truth only in blue, prediction only in red, both in white."""
-    tiles = [_tile(result, photos) for result in results]
+    matches = _matches(photos, [result.name for result in results])
+    tiles = [_tile(result, matches.get(result.name)) for result in results]
     columns = min(len(tiles), 4)
     tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % columns)
     rows = [np.hstack(tiles[start : start + columns]) for start in range(0, len(tiles), columns)]
@@ -205,7 +258,7 @@ def _write_sheet(path: Path, results: Sequence[PhotoScores], photos: Mapping[str
         raise UsageError(f"--sheet {path}: cannot be written; use a name that ends in .png or .jpg")
 
 
-def _tile(result: PhotoScores, photos: Mapping[str, Path]) -> NDArray[np.uint8]:
+def _tile(result: PhotoScores, photo_path: Path | None) -> NDArray[np.uint8]:
     truth = _read_grey(result.truth) > 127
     mask = _read_grey(result.prediction) > 127 if result.prediction else np.zeros_like(truth)
     colours = np.zeros((*truth.shape, 3), np.uint8)
@@ -214,7 +267,6 @@ def _tile(result: PhotoScores, photos: Mapping[str, Path]) -> NDArray[np.uint8]:
         (0, 0, 255),
         (255,) * 3,
     )
-    photo_path = photos.get(result.name) or _unique_names(photos).get(Path(result.name).name)
     photo = cv2.imread(str(photo_path)) if photo_path else None
     if photo is not None and photo.shape[:2] == truth.shape:
         differs = truth != mask

@@ -7,7 +7,7 @@ import itertools
 import os
 import stat
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -63,8 +63,9 @@ def list_photos(
     Inputs keep their order; within a folder files are sorted by the bytes of their path. A folder gives the
     files that are images by their first bytes or by their name; a file that is named itself is always listed.
     Links are followed, each folder is entered once, and a link to a file that is listed anyway gives nothing
-    new. The output directory is never read. Each path is listed once. Lines of a list file may be missing
-    files: they fail one by one in the run. A list that holds NUL bytes is split there, not at line ends.
+    new. The output directory is never read, unless a file in it is named itself. Each path is listed once.
+    Lines of a list file may be missing files: they fail one by one in the run. A list that holds NUL bytes is
+    split there, not at line ends.
 
     Parameters
     ----------
@@ -93,7 +94,9 @@ def list_photos(
             _add_input(collector, text, stdin)
         except OSError as error:
             what = error.strerror or str(error)
-            problems.append(Problem("input", f"{_KEY}.{index}", f"{printable(text)}: {what}"))
+            named = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else text
+            where = printable(text) if named == text else f"{printable(text)}: {printable(named)}"
+            problems.append(Problem("input", f"{_KEY}.{index}", f"{where}: {what}"))
     if problems:
         raise ConfigError(problems)
     namer = Namer(collector.working_directory, case_sensitive=case_sensitive)
@@ -144,6 +147,7 @@ class _Collector:
         self._recursive = recursive
         self._seen: set[str] = set()
         self._output = _identity(output_directory)
+        self._outside: set[str] = set()  # folders known to be neither the output directory nor in it
         self._entered: set[tuple[int, int]] = set()  # folders and files of the walk that is under way
         self._files: set[tuple[int, int]] = set()
 
@@ -164,8 +168,9 @@ class _Collector:
     def add_matches(self, paths: Sequence[str], fixed_part: str) -> None:
         """Add what a pattern found: folders with all in them, files if they are images."""
         root = self._absolute(fixed_part)
-        for text in paths:
-            path = self._absolute(text)
+        for path in _without_loops(self._absolute(text) for text in paths):
+            if self._is_output(path):
+                continue
             if _is_directory(path, must_exist=False):
                 self._add_folder(path, path if path_below(path, root) is None else root)
             elif _looks_like_image(path):
@@ -219,7 +224,9 @@ class _Collector:
                 elif entry.is_dir(follow_symlinks=False):
                     folders.append(path)
                 elif _looks_like_image(prefix + path):
-                    self._files.add((entry.stat(follow_symlinks=False).st_dev, entry.inode()))
+                    identity = _identity(prefix + path)  # None: it has gone since, and fails as a photograph
+                    if identity is not None:
+                        self._files.add(identity)
                     yield path
             if not self._recursive:
                 break
@@ -234,6 +241,17 @@ class _Collector:
             return False
         self._files.add(identity)
         return True
+
+    def _is_output(self, path: str) -> bool:
+        """Whether a path is the output directory or lies in it."""
+        if self._output is None:
+            return False
+        above = (path, *map(str, Path(path).parents))
+        unknown = list(itertools.takewhile(lambda folder: folder not in self._outside, above))
+        inside = any(_identity(folder) == self._output for folder in unknown)
+        if not inside:
+            self._outside.update(unknown[1:])
+        return inside
 
     def _enter(self, folder: str) -> bool:
         """Note a folder as entered; False for the output directory and for one that was entered before."""
@@ -261,6 +279,21 @@ def _identity(path: str) -> tuple[int, int] | None:
     except (OSError, ValueError):
         return None
     return status.st_dev, status.st_ino
+
+
+def _without_loops(paths: Iterable[str]) -> list[str]:
+    """Of paths that links make one file, the one without links, or else the shortest."""
+    chosen: dict[str, str] = {}
+    for path in paths:
+        real = os.path.realpath(path)
+        before = chosen.get(real)
+        if before is None or _roundabout(path, real) < _roundabout(before, real):
+            chosen[real] = path
+    return sorted(chosen.values(), key=os.fsencode)
+
+
+def _roundabout(path: str, real: str) -> tuple[bool, int, bytes]:
+    return path != real, path.count(os.sep), os.fsencode(path)
 
 
 def _is_directory(path: str, must_exist: bool) -> bool:

@@ -15,12 +15,12 @@ from landmarks.model_files import (
     own_file,
 )
 from landmarks.predictor import predictor_path
-from pipeline.caffe_format.deploy import read_deploy
+from pipeline.caffe_format.loader import read_network
 from pipeline.config import Config
 from pipeline.engines.registry import create_engine
 from pipeline.errors import ModelFormatError, ModelMissingError
 from pipeline.models import ModelFiles, resolve_model, sha256_of
-from pipeline.network import FaceNetwork
+from pipeline.network import FaceNetwork, face_channel_of
 
 
 def load_finder(config: Config) -> FaceFinder:
@@ -59,7 +59,7 @@ def load_network(config: Config) -> FaceNetwork:
         The engine cannot be had as asked.
     """
     model = resolve_model(config.network)
-    size_wh = input_size_wh(model.prototxt)
+    size_wh = input_size_wh(model)
     engine = create_engine(config.engine, model)
     engine.load()
     return FaceNetwork(
@@ -73,22 +73,24 @@ def load_network(config: Config) -> FaceNetwork:
     )
 
 
-def input_size_wh(prototxt: Path) -> tuple[int, int]:
+def input_size_wh(model: ModelFiles) -> tuple[int, int]:
     """Width and height of a network's input as its deploy prototxt gives them, pixels.
 
     Raises
     ------
     ModelFormatError
-        The input is not one picture of three channels.
+        The input is not one picture of three channels, or nobody knows which channel of the output is the
+        face.
     """
-    layer = read_deploy(prototxt).layers[0]
-    shape = tuple(layer.params["shape"][0]) if layer.type == "Input" else ()
+    network = read_network(model.prototxt)
+    shape = tuple(network.layers[0].params["shape"][0])
     if len(shape) != 4 or shape[1] != 3:
         raise ModelFormatError(
-            prototxt,
-            f"layer {layer.name!r}: its input has shape {shape or 'unknown'}",
+            model.prototxt,
+            f"layer {network.layers[0].name!r}: its input has shape {shape or 'unknown'}",
             "A network for colour pictures has one input of shape (n, 3, height, width).",
         )
+    face_channel_of(network.num_classes, model.face_channel, str(model.prototxt))
     return int(shape[3]), int(shape[2])
 
 
@@ -121,7 +123,7 @@ def model_hashes(config: Config) -> dict[str, str]:
         A file is missing or not the one that is known by its name.
     """
     model = resolve_model(config.network)
-    input_size_wh(model.prototxt)
+    input_size_wh(model)
     return {
         "network.prototxt": model.prototxt_sha256,
         "network.caffemodel": model.caffemodel_sha256,

@@ -29,6 +29,33 @@ Floats = NDArray[np.float32]
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 
 
+def face_channel_of(classes: int, known: int | None = None, path: str = "network.model") -> int:
+    """Which channel of a network's output is the face.
+
+    Parameters
+    ----------
+    classes
+        Channels of the output.
+    known
+        The answer, if the network's entry has it.
+    path
+        What messages name.
+
+    Raises
+    ------
+    ModelFormatError
+        Nobody knows.
+    """
+    channel = FACE_CHANNEL.get(classes) if known is None else known
+    if channel is None or not 0 < channel < classes:
+        raise ModelFormatError(
+            path,
+            f"the network has {classes} classes",
+            "Known are 2 (face is 1) and 21 (face is 15); use such a network.",
+        )
+    return channel
+
+
 class FaceNetwork:
     """A face segmentation network with everything around its engine.
 
@@ -144,14 +171,7 @@ class FaceNetwork:
                 f"the engine gave scores of shape {scores.shape} for a batch of shape {batch.shape}; "
                 f"expected ({count}, classes, {height}, {width})"
             )
-        classes = scores.shape[1]
-        channel = FACE_CHANNEL.get(classes) if self.face_channel is None else self.face_channel
-        if channel is None or not 0 < channel < classes:
-            raise ModelFormatError(
-                "network.model",
-                f"the network has {classes} classes",
-                "Known are 2 (face is 1) and 21 (face is 15); use such a network.",
-            )
+        channel = face_channel_of(scores.shape[1], self.face_channel)
         margin = np.asarray(scores[:, channel] - scores[:, 0], np.float32)
         if not np.isfinite(margin).all():
             raise SegmentationError(

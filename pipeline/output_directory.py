@@ -22,8 +22,9 @@ def tells_case(directory: Path) -> bool:
     ConfigError
         Nothing can be written there.
     """
-    existing = next(path for path in (directory.absolute(), *directory.absolute().parents) if path.exists())
     with _usable(directory):
+        absolute = directory.absolute()
+        existing = next(path for path in (absolute, *absolute.parents) if path.exists())
         return is_case_sensitive(existing)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import itertools
 import os
+import secrets
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config import OutputConfig
-from pipeline.errors import OutputError
+from pipeline.errors import EncodingError, OutputError
 from pipeline.images import to_stored_orientation
 from pipeline.names import LEFTOVER_PREFIX
 from pipeline.results import FaceResult, PhotoResult
@@ -29,6 +30,10 @@ PNG_COMPRESSION = 3
 
 PHOTO_FOLDERS = ("masks", "instances", "overlays", "soft_masks")
 FACE_FOLDERS = ("crops", "crop_masks", "cutouts")
+_PHOTO_SUFFIXES = {kind: (".png", ".jpg") if kind == "overlays" else (".png",) for kind in PHOTO_FOLDERS}
+
+_PROCESS = secrets.token_hex(6)
+"""Tells this process from those of the same number on other machines that write to the same disk."""
 
 _counter = itertools.count()
 
@@ -66,6 +71,8 @@ def write_outputs(
     ------
     OutputError
         A file cannot be written.
+    EncodingError
+        A picture is too large for its format.
     """
     turn = orientation if config.orientation == "stored" else 1
     root = Path(config.directory)
@@ -101,7 +108,7 @@ def write_atomically(path: Path, content: Iterable[bytes], *, sync: bool = False
     OutputError
         Something failed; neither the file nor its temporary is changed or left behind.
     """
-    temporary = path.with_name(f"{LEFTOVER_PREFIX}{os.getpid()}-{next(_counter)}")
+    temporary = path.with_name(f"{LEFTOVER_PREFIX}{_PROCESS}-{os.getpid()}-{next(_counter)}")
     try:
         try:
             file = temporary.open("xb")
@@ -163,6 +170,28 @@ def remove_outputs(directory: Path, paths: Iterable[str], keep: Iterable[str] = 
             continue
         except OSError as error:
             raise output_error(directory / path, error) from error
+
+
+def remove_all_outputs(directory: Path, name: str, paths: Iterable[str] = ()) -> None:
+    """Remove whatever results of a photograph there are: it has failed.
+
+    Parameters
+    ----------
+    directory
+        The output directory.
+    name
+        Name of the photograph.
+    paths
+        Files of an earlier result, below the output directory.
+
+    Raises
+    ------
+    OutputError
+        A file is there but cannot be removed.
+    """
+    possible = [f"{kind}/{name}{suffix}" for kind in PHOTO_FOLDERS for suffix in _PHOTO_SUFFIXES[kind]]
+    remove_outputs(directory, [*possible, *paths])
+    _remove_further_faces(directory, name, 1)
 
 
 def remove_leftovers(directory: Path) -> int:
@@ -249,7 +278,12 @@ def _encode(suffix: str, picture: NDArray[Any]) -> bytes:
     options: Sequence[int] = (cv2.IMWRITE_PNG_COMPRESSION, PNG_COMPRESSION)
     if suffix == ".jpg":
         options = (cv2.IMWRITE_JPEG_QUALITY, OVERLAY_QUALITY)
-    _, encoded = cv2.imencode(suffix, picture, options)
+    whole, encoded = cv2.imencode(suffix, picture, options)
+    if not whole:
+        height, width = picture.shape[:2]
+        raise EncodingError(
+            f"a {suffix[1:].upper()} of {width} x {height} pixels cannot be made; lower input.max_pixels"
+        )
     return encoded.tobytes()
 
 

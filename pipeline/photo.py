@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, Self
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -110,8 +111,8 @@ class PhotoSegmenter:
     def _find(self, image: Pixels) -> Sequence[FaceLandmarks]:
         try:
             return self.finder.find(image)
-        except RuntimeError as error:
-            raise DetectionError(f"dlib failed while it searched for faces: {error}") from error
+        except (RuntimeError, cv2.error) as error:
+            raise DetectionError(f"the search for faces failed: {error}") from error
 
     def _crop(
         self, image: Pixels, faces: Sequence[FaceLandmarks]

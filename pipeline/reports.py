@@ -81,13 +81,14 @@ def failed(directory: Path) -> str:
 
 def retry(directory: Path) -> str:
     """Write a list file of the photographs with errors, and say how to run it."""
-    paths = [_listed(record) for record in read_manifest(directory) if record["errors"]]
+    where = read_run(directory).get("working_directory")
+    start = fsencode(where) if isinstance(where, str) else b""
+    paths = [_listed(record, start) for record in read_manifest(directory) if record["errors"]]
     if not paths:
         return "no failures"
     separator = b"\0" if any(b"\n" in path for path in paths) else b"\n"
     target = directory / RETRY_NAME
     write_atomically(target, [path + separator for path in paths])
-    where = read_run(directory).get("working_directory")
     return (
         f"{len(paths)} photographs listed in {target}; run them again"
         f"{f' in {where}' if where and where != str(Path.cwd()) else ''} with your configuration and\n"
@@ -106,11 +107,18 @@ def _reason(error: Record) -> str:
     return f"{error['type']} ({error['stage']})"
 
 
-def _listed(record: Record) -> bytes:
-    """The path with its root marked as ``root/./path``, so that its outputs get the same name again."""
+def _listed(record: Record, working_directory: bytes) -> bytes:
+    """The path with its root marked as ``root/./path``, so that its outputs get the same name again.
+
+    A photograph below the working directory is given from there, its root above it is not.
+    """
     path, root = _path(record, "photo"), _path(record, "root")
-    below = path if root == b"." else path[len(root.rstrip(b"/")) + 1 :]
-    return root.rstrip(b"/") + b"/./" + below
+    if root == b".":
+        return b"././" + path
+    if root.startswith(b"/") and not path.startswith(b"/"):
+        path = working_directory.rstrip(b"/") + b"/" + path
+    root = root.rstrip(b"/")
+    return root + b"/./" + path[len(root) + 1 :] if path.startswith(root + b"/") else path
 
 
 def _path(record: Record, key: str) -> bytes:

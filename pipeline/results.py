@@ -23,7 +23,7 @@ class StageError:
     Attributes
     ----------
     stage
-        Where it happened: ``read``, ``landmarks``, ``network``, ``output`` or ``worker``.
+        Where it happened: ``read``, ``landmarks``, ``crop``, ``network``, ``output`` or ``worker``.
     type
         Class name of the exception.
     message
@@ -67,7 +67,8 @@ class PhotoResult:
     Attributes
     ----------
     status
-        ``ok``: every face done; ``no_face``: none found; ``partial``: some faces failed; ``failed``: all did.
+        ``ok``: every face done; ``no_face``: none found; ``partial``: some faces failed. (When all fail,
+        `PhotoSegmenter.segment` raises.)
     instances
         (H, W) uint8, or uint16 beyond 255 faces: 0 background, else 1 + index into ``faces``; upright.
     alpha

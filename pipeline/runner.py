@@ -13,13 +13,14 @@ written is whole; the same command goes on where it stopped).
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
@@ -28,10 +29,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pipeline.config import Config
 from pipeline.environment import describe_machine, describe_program
-from pipeline.errors import (
-    EXIT_OK,
-    OutputError,
-)
+from pipeline.errors import EXIT_OK, ConfigError, OutputError, Problem
 from pipeline.images import printable
 from pipeline.inputs import PhotoPath, list_photos
 from pipeline.manifest import DONE, Manifest, read_manifest, read_run, result_digest, write_run
@@ -180,8 +178,10 @@ class _Run:
 
     def all(self, photos: list[PhotoPath]) -> RunSummary:
         start = time.monotonic()
-        unclean = read_run(self._directory).get("state") not in (None, "finished")
+        before = read_run(self._directory)
+        unclean = before.get("state") not in (None, "finished")
         with Manifest(self._directory) as manifest:
+            _refuse_strangers(photos, manifest, before.get("working_directory"))
             if unclean:
                 remove_leftovers(self._directory)
             write_run(self._directory, self._report)
@@ -263,6 +263,30 @@ class _Run:
                 _log.warning("%s", error)
 
 
+def _refuse_strangers(photos: Iterable[PhotoPath], manifest: Manifest, made_in: object) -> None:
+    """Refuse to replace results of other photographs, which have the same names below another folder.
+
+    Raises
+    ------
+    ConfigError
+        The output was made in another working directory from a photograph that is still there.
+    """
+    here = str(Path.cwd())
+    if not isinstance(made_in, str) or made_in == here:
+        return
+    for photo in photos:
+        record = manifest.get(photo.name)
+        if record is None or Path(photo.path).is_absolute() or Path(record["photo"]).is_absolute():
+            continue
+        theirs = Path(made_in, record["photo"])
+        if theirs.exists() and not (Path(photo.path).exists() and theirs.samefile(photo.path)):
+            message = (
+                f"its {record['photo']} is a photograph of {made_in}, and names start from where the command "
+                "is run; choose another folder, or run it there"
+            )
+            raise ConfigError([Problem("output", "output.directory", message)])
+
+
 def failure_lines(record: Mapping[str, Any]) -> list[str]:
     """What went wrong with a photograph, a line an error, each with its path."""
     photo = record["photo"]
@@ -290,7 +314,9 @@ def _interruptible(stop: threading.Event) -> Iterator[None]:
         if stop.is_set():
             raise KeyboardInterrupt
         stop.set()
-        print("\nStopping: finishing photographs in hand; Ctrl-C again stops at once.", file=sys.stderr)
+        # Not by print: the signal may have come in the middle of one.
+        with suppress(OSError):
+            os.write(2, b"\nStopping: finishing photographs in hand; Ctrl-C again stops at once.\n")
 
     before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pipeline.config import Config
 from pipeline.errors import EngineError, ImageReadError, OutputError, PhotoError, UncropError
 from pipeline.images import file_sha256, printable, read_photo
-from pipeline.outputs import remove_outputs, write_outputs
+from pipeline.outputs import remove_all_outputs, remove_outputs, write_outputs
 from pipeline.records import Record, Task, blank_record, error_entry, face_entry, recorded_files
 from pipeline.results import PhotoResult, StageError
 
@@ -124,7 +124,10 @@ class Worker:
             return Outcome(task.name, None)
         segmenter = self.load()
         record = _Job(task, self._settings, segmenter, self._description.get("engine", {})).run()
-        remove_outputs(directory, task.old_files, keep=recorded_files(record))
+        if record["status"] == "failed":
+            remove_all_outputs(directory, task.name, task.old_files)
+        else:
+            remove_outputs(directory, task.old_files, keep=recorded_files(record))
         return Outcome(task.name, record, self._description)
 
     def load(self) -> Segmenter:

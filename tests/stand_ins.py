@@ -115,6 +115,10 @@ def slow(config: Config) -> "Slow":
     return Slow(config)
 
 
+def patient(config: Config) -> "Patient":
+    return Patient(config)
+
+
 def unavailable(config: Config) -> Bright:
     raise EngineUnavailableError("device 'moon' is not there. Use engine.device: cpu")
 
@@ -133,6 +137,14 @@ def no_models(config: Config) -> Mapping[str, str]:
 
 class Slow(Bright):
     """Takes a twentieth of a second a photograph."""
+
+    def segment(self, image: NDArray[np.uint8]) -> PhotoResult:
+        time.sleep(0.05)
+        return super().segment(image)
+
+
+class Patient(Obedient):
+    """Obeys, and takes a twentieth of a second a photograph."""
 
     def segment(self, image: NDArray[np.uint8]) -> PhotoResult:
         time.sleep(0.05)

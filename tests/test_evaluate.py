@@ -131,3 +131,40 @@ def test_sizes_must_agree(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     save(tmp_path / "out/a.png", square(5, side=61))
     assert main(["--predictions", str(tmp_path / "out"), "--truth", str(tmp_path / "truth")]) == 2
     assert "61 x 61 pixels" in capsys.readouterr().err
+
+
+def test_nested_folders_are_matched_below_the_label_of_the_root(tmp_path: Path) -> None:
+    for person, x in (("anna", 5), ("bob", 25)):
+        save(tmp_path / "truth" / person / "1.png", square(x))
+        save(tmp_path / "masks" / "photos-0123456789ab" / person / "1.jpg.png", square(x))
+    results = evaluate_folders(tmp_path / "masks", tmp_path / "truth")
+    assert [result.scores.iou for result in results] == [1.0, 1.0]
+
+
+def test_another_persons_prediction_is_not_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save(tmp_path / "truth" / "anna" / "7.png", square(5))
+    save(tmp_path / "truth" / "bob" / "7.png", square(25))
+    save(tmp_path / "masks" / "p" / "anna" / "7.jpg.png", square(5))
+    assert main(["--predictions", str(tmp_path / "masks"), "--truth", str(tmp_path / "truth")]) == 0
+    told = capsys.readouterr()
+    assert "1 of 2 truths have no prediction" in told.err
+    assert "bob" in told.err
+    assert "0.5000" in told.out
+
+
+def test_two_formats_of_one_name_stay_two_photographs(tmp_path: Path) -> None:
+    for suffix, x in (("jpg", 5), ("png", 25)):
+        save(tmp_path / "truth" / f"1.{suffix}.png", square(x))
+        save(tmp_path / "masks" / "p" / f"1.{suffix}.png", square(x))
+    results = evaluate_folders(tmp_path / "masks", tmp_path / "truth")
+    assert [result.scores.iou for result in results] == [1.0, 1.0]
+
+
+def test_two_predictions_for_one_truth_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save(tmp_path / "truth" / "1.png", square(5))
+    for folder in ("p", "q"):
+        save(tmp_path / "masks" / folder / "1.png", square(5))
+    assert main(["--predictions", str(tmp_path / "masks"), "--truth", str(tmp_path / "truth")]) == 2
+    assert "both fit 1" in capsys.readouterr().err

@@ -187,3 +187,29 @@ def test_many_files_are_listed_quickly() -> None:
     start = time.process_time()
     assert len(names("in")) == 5000
     assert time.process_time() - start < 1.0  # 100,000 in 20 s at the very worst; about 2 s in fact
+
+
+def test_globs_leave_the_output_directory_out() -> None:
+    put("a.jpg", "b/c.jpg", "output/overlays/a.jpg.jpg", "output/masks/b/c.jpg.png")
+    assert names("**/*.jpg") == ["a.jpg", "b/c.jpg"]
+    assert names("*") == ["a.jpg", "b/c.jpg"]
+    assert names("**") == ["a.jpg", "b/c.jpg"]
+
+
+def test_globs_list_a_file_once_whatever_links_lead_to_it() -> None:
+    put("p/x.jpg", "p/y.jpg")
+    Path("p/self").symlink_to(".")
+    Path("p/alias.jpg").symlink_to("x.jpg")
+    assert names("p/**/*.jpg") == ["p/x.jpg", "p/y.jpg"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may enter any folder")
+def test_a_list_with_a_closed_folder_names_it(tmp_path: Path) -> None:
+    put("open/a.jpg", "closed/b.jpg")
+    Path("closed").chmod(0)
+    Path("list.txt").write_text("open\nclosed\n", encoding="utf-8")
+    try:
+        with pytest.raises(ConfigError, match=r"@list\.txt: .*closed: Permission denied"):
+            names("@list.txt")
+    finally:
+        Path("closed").chmod(0o755)

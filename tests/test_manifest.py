@@ -21,6 +21,7 @@ from pipeline.manifest import (
     write_run,
 )
 from pipeline.records import recorded_files
+from pipeline.reports import retry
 
 
 def record(name: str, status: str = "ok", **values: Any) -> dict[str, Any]:
@@ -183,3 +184,14 @@ def test_retry_of_names_that_are_no_text(tmp_path: Path) -> None:
 def test_reports_without_a_manifest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert reports.main(["summary", str(tmp_path)]) == 2
     assert "no manifest.jsonl there" in capsys.readouterr().err
+
+
+def test_retry_from_below_the_root(tmp_path: Path) -> None:
+    root, below = tmp_path / "photos", tmp_path / "photos" / "sub"
+    error = {"stage": "read", "type": "ImageReadError", "message": "cut off"}
+    failed = record("photos-000000000000/sub/b.jpg", "failed", errors=[error], photo="b.jpg", root=str(root))
+    with Manifest(tmp_path) as manifest:
+        manifest.append(failed)
+    write_run(tmp_path, {"working_directory": str(below)})
+    retry(tmp_path)
+    assert (tmp_path / "retry.txt").read_text(encoding="utf-8") == f"{root}/./sub/b.jpg\n"

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from landmarks.geometry import Box, Detection, FaceLandmarks
 from pipeline.config import OutputConfig
 from pipeline.crop import crop_face
-from pipeline.errors import OutputError
+from pipeline.errors import EncodingError, OutputError
 from pipeline.names import LEFTOVER_PREFIX
 from pipeline.outputs import overlay, remove_leftovers, remove_outputs, write_atomically, write_outputs
 from pipeline.results import FaceResult, PhotoResult
@@ -196,3 +196,12 @@ def test_old_outputs_are_removed_below_the_directory_only(tmp_path: Path) -> Non
     remove_outputs(tmp_path / "out", paths, keep=["masks/kept.png"])
     left = sorted(path.name for path in tmp_path.rglob("*") if path.is_file())
     assert left == ["kept.png", "manifest.jsonl", "outside"]
+
+
+def test_a_picture_too_large_for_its_format_is_the_photographs_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cv2, "imencode", lambda *arguments: (False, np.zeros(0, np.uint8)))
+    with pytest.raises(EncodingError, match=r"PNG of .* cannot be made"):
+        write_outputs(result(), photo(), 1, "a", config(tmp_path))
+    assert not list(tmp_path.rglob("*.png"))

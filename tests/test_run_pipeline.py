@@ -13,6 +13,8 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.stand_ins import write_photo
+
 ROOT = Path(__file__).parents[1]
 SAMPLES = ROOT / "data" / "samples"
 MODELS = ROOT / "data" / "models"
@@ -130,3 +132,15 @@ def test_verbose_shows_the_traceback(tmp_path: Path) -> None:
     result = command("--verbose", "--input", tmp_path / "nowhere", "--output", tmp_path / "out")
     assert result.returncode == 2
     assert "Traceback" in result.stderr
+
+
+def test_any_name_may_be_given(tmp_path: Path) -> None:
+    photo = write_photo(tmp_path / "\U0001f600 \u2028 'x'.png", 1)
+    result = command("--input", photo, "--output", tmp_path / "\U0001f4c1", "--dry-run")
+    assert result.returncode == 0, result.stderr
+    assert "1 photographs, 0 of them done before" in result.stdout
+
+
+def test_a_name_that_is_no_text_goes_into_a_list(tmp_path: Path) -> None:
+    message = one_message(command("--input", os.fsdecode(b"caf\xe9.jpg"), "--dry-run"), 2)
+    assert "--input @list.txt" in message

@@ -361,3 +361,55 @@ def test_read_only_output() -> None:
     Path("out").mkdir(mode=0o500)
     with pytest.raises(ConfigError, match=r"output\.directory: out: cannot be written: Permission denied"):
         run()
+
+
+def lost(executor: str) -> dict[str, Any]:
+    return {"executor": executor, "workers": 1, "time_limit_seconds": 3}
+
+
+def test_a_photograph_that_loses_its_workers_loses_its_old_outputs() -> None:
+    photos(2)
+    settings = config(execution=lost("process"))
+    run(settings, factory=stand_ins.obedient)
+    old = [
+        Path("out/masks/in/1.png.png"),
+        Path("out/overlays/in/1.png.jpg"),
+        Path("out/cutouts/in/1.png_1.png"),
+    ]
+    assert all(path.is_file() for path in old)
+    write_photo(Path("in/1.png"), 1, order="crash")
+    run(settings, factory=stand_ins.obedient)
+    assert records()["in/1.png"]["status"] == "failed"
+    assert not any(path.exists() for path in old)
+    assert Path("out/masks/in/0.png.png").is_file()
+
+
+def test_files_that_no_record_names_are_removed_when_the_photograph_fails() -> None:
+    photos(2)
+    run()
+    Path("out/manifest.jsonl").unlink()  # killed before the first record was written
+    write_photo(Path("in/1.png"), 1, order="segmentation")
+    run(factory=stand_ins.obedient)
+    assert not Path("out/masks/in/1.png.png").exists()
+    assert not Path("out/cutouts/in/1.png_1.png").exists()
+
+
+def test_another_folders_photographs_are_not_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = config(output={"directory": str(tmp_path / "out")})
+    for folder in ("trip1", "trip2"):
+        (tmp_path / folder).mkdir()
+        monkeypatch.chdir(tmp_path / folder)
+        photos(2)
+    monkeypatch.chdir(tmp_path / "trip1")
+    run(settings)
+    before = tree(tmp_path / "out")
+    monkeypatch.chdir(tmp_path / "trip2")
+    with pytest.raises(ConfigError, match=r"is a photograph of .*trip1"):
+        run(settings)
+    assert tree(tmp_path / "out") == before
+    (tmp_path / "trip1").rename(tmp_path / "trip3")  # the same photographs, moved
+    monkeypatch.chdir(tmp_path / "trip3")
+    run(settings)
+    assert tree(tmp_path / "out") == before

@@ -23,6 +23,14 @@ _SUFFIX = re.compile(r"[_-][A-Za-z]+")
 """What may follow a layer's name in weights for it, such as the ``_r`` of the released 300 model."""
 
 
+def read_network(prototxt: str | PathLike[str]) -> CaffeNetwork:
+    """Read a deploy prototxt as a network without weights; errors as of `load_caffe`."""
+    deploy = read_deploy(prototxt)
+    bare = CaffeNetwork(deploy.name, deploy.layers, wire(deploy.layers, prototxt), str(prototxt))
+    check_wiring(bare)
+    return bare
+
+
 def load_caffe(prototxt: str | PathLike[str], caffemodel: str | PathLike[str]) -> CaffeNetwork:
     """Load a network from Caffe's two files.
 
@@ -50,9 +58,7 @@ def load_caffe(prototxt: str | PathLike[str], caffemodel: str | PathLike[str]) -
     ModelFormatError
         One of them is damaged, or a layer, shape or version is not supported, or they do not belong together.
     """
-    deploy = read_deploy(prototxt)
-    bare = CaffeNetwork(deploy.name, deploy.layers, wire(deploy.layers, prototxt), str(prototxt))
-    check_wiring(bare)
+    bare = read_network(prototxt)
     height, width = bare.input_shape[2:]
     shapes = bare.blob_shapes(height, width)
     stored = read_caffemodel(caffemodel)

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from pipeline.config import Config
 from pipeline.errors import PhotoError
+from pipeline.outputs import remove_all_outputs
 from pipeline.records import Task, failed_record
 from pipeline.worker import Outcome, WorkerSettings
 
@@ -109,8 +110,13 @@ class Attempt:
         return None if task is None else cls(task)
 
     def failed(self, settings: WorkerSettings, error: PhotoError) -> Outcome:
-        """The outcome of a photograph that lost two workers."""
-        return Outcome(
-            self.task.name,
-            failed_record(self.task, settings.digest, settings.config.output.orientation, error),
-        )
+        """The outcome of a photograph that lost two workers; outputs of an earlier result are removed.
+
+        Raises
+        ------
+        OutputError
+            One cannot be removed.
+        """
+        output = settings.config.output
+        remove_all_outputs(Path(output.directory), self.task.name, self.task.old_files)
+        return Outcome(self.task.name, failed_record(self.task, settings.digest, output.orientation, error))

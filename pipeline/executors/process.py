@@ -31,7 +31,8 @@ from pipeline.executors.base import (
 from pipeline.records import Task
 from pipeline.worker import Outcome, Worker, WorkerSettings
 
-_MEMORY_INTERVAL_SECONDS = 0.2
+_LIMITS_INTERVAL_SECONDS = 0.2
+"""How often at least all workers are held against their limits, also while some of them speak."""
 _CLOSE_SECONDS = 5.0
 _PR_SET_PDEATHSIG = 1
 
@@ -56,6 +57,7 @@ class ProcessExecutor:
         self.lost_workers = 0
         self._time_limit = config.execution.time_limit_seconds
         self._memory_limit_mb = config.execution.memory_limit_mb
+        self._looked_at_all = float("-inf")
 
     def run(self, settings: WorkerSettings, tasks: Iterable[Task]) -> Iterator[Outcome]:
         """Yield one outcome a task, in any order; see `pipeline.executors.base.Executor`."""
@@ -121,13 +123,15 @@ class ProcessExecutor:
             idle.give(attempt)
 
     def _wait(self, busy: list[_Process]) -> list[_Process]:
-        """Wait until a worker has something to say, has died, or has reached a limit."""
+        """Wait until a worker has something to say, has died, or may have reached a limit."""
         deadlines = [worker.deadline for worker in busy if worker.deadline is not None]
         timeout = max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
         if self._memory_limit_mb is not None:
-            timeout = min(_MEMORY_INTERVAL_SECONDS, timeout or _MEMORY_INTERVAL_SECONDS)
+            timeout = min(_LIMITS_INTERVAL_SECONDS, timeout or _LIMITS_INTERVAL_SECONDS)
         ready = set(wait([worker.connection for worker in busy] + [w.sentinel for w in busy], timeout))
-        if not ready:
+        now = time.monotonic()
+        if not ready or now - self._looked_at_all >= _LIMITS_INTERVAL_SECONDS:
+            self._looked_at_all = now
             return busy
         return [worker for worker in busy if worker.connection in ready or worker.sentinel in ready]
 
@@ -146,8 +150,12 @@ class _Process:
         )
         if os.name == "posix":
             resource_tracker.ensure_running()  # its start would unblock Ctrl-C again
-        with _inherited(thread_environment(threads)):
-            self._process.start()
+        try:
+            with _inherited(thread_environment(threads)):
+                self._process.start()
+        except OSError as error:
+            message = f"no worker can be started ({error.strerror}); lower execution.workers"
+            raise EngineError(message) from error
         theirs.close()
         self.sentinel = self._process.sentinel
 
@@ -215,7 +223,9 @@ class _Process:
                 process.kill()
             except psutil.NoSuchProcess:
                 continue
-        self._process.join()
+        self._process.join(
+            _CLOSE_SECONDS
+        )  # not for ever: a process in the kernel's hands dies when it returns
         self.connection.close()
 
 

@@ -28,7 +28,7 @@ from pipeline.worker import Outcome, Worker, WorkerSettings
 
 try:
     import ray
-    from ray.exceptions import ActorUnavailableError, RayActorError, RayTaskError
+    from ray.exceptions import RayError, RayTaskError
 except ImportError as error:
     raise ConfigError(
         [Problem("config", "execution.executor", f"ray: {error}. Install it: pip install 'uncrop[ray]'")]
@@ -190,10 +190,13 @@ class _RayRun:
             cause = error.cause
             if isinstance(cause, UncropError):
                 raise cause from error
-            raise EngineError(f"a Ray actor failed: {error}") from error
-        except (RayActorError, ActorUnavailableError) as error:
-            reason = str(error).strip().splitlines()[0]
-            return self._lose(slot, WorkerLostError(f"its worker died: {reason}. See the logs of Ray"))
+            if slot.attempt is None:
+                raise EngineError(f"a Ray actor failed: {error}") from error
+            return self._lose(slot, WorkerLostError(f"its worker failed: {type(cause).__name__}: {cause}"))
+        except RayError as error:  # the actor died, its node did, memory ran out, or the answer was lost
+            return self._lose(
+                slot, WorkerLostError(f"its worker died: {_reason(error)}. See the logs of Ray")
+            )
         if isinstance(answer, Outcome):
             slot.attempt = None
             slot.deadline = None
@@ -240,6 +243,12 @@ class _Actor:
 
     def process(self, task: Task) -> Outcome:
         return self._worker.process(task)
+
+
+def _reason(error: Exception) -> str:
+    """First and last line of what Ray says: what happened, and the cause at the end of a traceback."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return lines[0] if len(lines) == 1 else f"{lines[0]} ... {lines[-1]}"
 
 
 def _nodes() -> set[str]:

@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from numpy.typing import NDArray
 
 from pipeline.caffe_format import load_caffe
 from pipeline.caffe_format.layers import FloatArray
@@ -80,12 +81,12 @@ def crops() -> list[FaceCrop]:
     return found
 
 
-def masks(engine: object, crops: list[FaceCrop]) -> FloatArray:
+def masks(engine: object, crops: list[FaceCrop]) -> NDArray[np.bool_]:
     network = FaceNetwork(engine, (256, 256))  # type: ignore[arg-type]
     return np.stack(network.margins(crops)) > 0
 
 
-def exact_masks(crops: list[FaceCrop], model: ModelFiles, settings: EngineConfig) -> FloatArray:
+def exact_masks(crops: list[FaceCrop], model: ModelFiles, settings: EngineConfig) -> NDArray[np.bool_]:
     engine = create_engine(settings, model)
     engine.load()
     try:

@@ -197,3 +197,20 @@ def test_workers_and_threads_share_the_cores() -> None:
     assert settle_workers(fixed, 2) == 5
     assert set(thread_environment(3).values()) == {"3"}
     assert "OMP_NUM_THREADS" in thread_environment(3)
+
+
+def test_a_quiet_worker_is_held_to_its_memory_while_another_speaks() -> None:
+    write_photo(Path("in/0.png"), 1, order="allocate")
+    for index in range(1, 200):
+        write_photo(Path(f"in/{index:03}.png"), index)
+    settings = config("process", workers=2, time_limit_seconds=30, memory_limit_mb=250)
+    order: list[str] = []
+    run(
+        settings,
+        quiet=True,
+        factory=stand_ins.patient,
+        model_hashes=stand_ins.no_models,
+        on_outcome=lambda outcome: order.append(outcome.name),
+    )
+    assert "more than 250 MB" in records("out_process")["in/0.png"]["errors"][0]["message"]
+    assert order.index("in/0.png") < len(order) - 5  # not only when the others were done

@@ -3,12 +3,15 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from pipeline.config import Config
 from pipeline.errors import ConfigError, EngineUnavailableError
+from pipeline.executors.base import Attempt
+from pipeline.records import Task
 from pipeline.runner import run
 from pipeline.summary import RunSummary
 from pipeline.worker import Outcome, SegmenterFactory
@@ -130,3 +133,29 @@ def test_no_cluster_at_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
     config = Config.model_validate({"execution": {"executor": "ray", "address": "ray://nowhere:1"}})
     with pytest.raises(ConfigError, match=r"execution\.address: ray://nowhere:1: no Ray cluster there"):
         RayExecutor(config)
+
+
+@pytest.mark.parametrize(
+    "failure", ["OutOfMemoryError", "NodeDiedError", "ActorDiedError", "GetTimeoutError"]
+)
+def test_however_ray_says_that_a_worker_is_lost_it_costs_one_try(
+    failure: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from pipeline.executors import ray_executor
+
+    raised = getattr(ray.exceptions, failure)
+
+    def get(reference: object) -> None:
+        raise raised("the memory of the node ran out") if failure != "ActorDiedError" else raised()
+
+    monkeypatch.setattr(ray, "get", get)
+    monkeypatch.setattr(ray, "kill", lambda actor: None)
+    monkeypatch.setattr(ray_executor, "_nodes", lambda: {"here"})
+    executor = SimpleNamespace(threads=1, lost_workers=0)
+    work = ray_executor._RayRun(executor, None, iter(()))  # type: ignore[arg-type]
+    attempt = Attempt(Task("a.jpg", ".", "a.jpg"))
+    slot = ray_executor._Slot(object(), object(), attempt, is_ready=True, node="here")
+    work._slots.append(slot)
+    assert work._result_of(slot) is None
+    assert (list(work._queue), executor.lost_workers) == ([Attempt(attempt.task, 2)], 1)
+    assert "'a.jpg': its worker died" in caplog.text
