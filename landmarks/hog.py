@@ -24,28 +24,36 @@ class HogDetector:
         self._detector = dlib.get_frontal_face_detector()
 
     def find(
-        self, view: View, *, upsample: int = 0, threshold: float = 0.0, name: str = "hog"
+        self,
+        view: View,
+        *,
+        upsample: int = 0,
+        threshold: float = 0.0,
+        name: str = "hog",
+        in_colour: bool = True,
     ) -> list[Candidate]:
         """Faces of at least 80 pixels in a view.
 
         Parameters
         ----------
         view : View
-            Where to look; seen in grey.
+            Where to look.
         upsample : int
             Times the picture is doubled first.
         threshold : float
             Lowest score; 0 is the detector's own decision.
         name : str
             Goes into ``Candidate.detector``.
+        in_colour : bool
+            See colours, as find_face_landmarks does (dlib takes the steepest channel), or grey.
 
         Returns
         -------
         list of Candidate
             In pixels of the photograph, highest score first.
         """
-        grey = np.ascontiguousarray(cv2.cvtColor(view.pixels, cv2.COLOR_RGB2GRAY))
-        boxes, scores, _ = self._detector.run(grey, upsample, threshold)
+        pixels = view.pixels if in_colour else cv2.cvtColor(view.pixels, cv2.COLOR_RGB2GRAY)
+        boxes, scores, _ = self._detector.run(np.ascontiguousarray(pixels), upsample, threshold)
         return [
             view.to_photo_candidate(
                 Candidate(

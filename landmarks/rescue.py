@@ -115,7 +115,7 @@ class Rescue:
         found = []
         for side_px in HOG_SIDES_PX:
             view = padded_view(scaled_view(image, side_px), margin_px=side_px // 3)
-            found += self._hog().find(view, threshold=WEAK_HOG, name="hog@pad")
+            found += self._hog().find(view, threshold=WEAK_HOG, name="hog@pad", in_colour=False)
         return found
 
     def _even_light(self, image: Pixels) -> list[Candidate]:

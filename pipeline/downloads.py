@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import http.client
 import json
+import lzma
 import shutil
 import stat
 import urllib.error
@@ -120,6 +122,7 @@ def _fetch_rest(url: str, part: Path, *, quiet: bool) -> None:
             raise _RemoteChangedError(f"{url} changed while it was fetched")
         if not resumed:
             have = 0
+            part.unlink(missing_ok=True)  # before the notes on what comes now
         validator = response.headers.get("ETag") or response.headers.get("Last-Modified")
         if validator is not None and validator.startswith("W/"):
             validator = None
@@ -163,6 +166,21 @@ def _start_of(headers: http.client.HTTPMessage) -> int | None:
     return int(text) if text.isdecimal() else None
 
 
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    ValueError,
+    NotImplementedError,
+    RuntimeError,
+    FileExistsError,
+    NotADirectoryError,
+    IsADirectoryError,
+)
+"""What zipfile raises over a damaged archive, and the system over one that holds a file as a folder."""
+
+
 def unpack(archive: Path, folder: Path, *, max_bytes: int = MAX_UNPACKED_BYTES) -> None:
     """Unpack a zip archive into a new folder.
 
@@ -184,8 +202,13 @@ def unpack(archive: Path, folder: Path, *, max_bytes: int = MAX_UNPACKED_BYTES) 
     try:
         with zipfile.ZipFile(archive) as opened:
             _unpack(opened, archive, folder, max_bytes)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except _DAMAGE as error:
         shutil.rmtree(folder, ignore_errors=True)
+        raise ModelFormatError(archive, f"is not a whole zip archive ({error})", "Fetch it again.") from error
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        if error.errno != errno.EINVAL:  # a seek to where a damaged directory points
+            raise
         raise ModelFormatError(archive, f"is not a whole zip archive ({error})", "Fetch it again.") from error
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
@@ -200,9 +223,10 @@ def _unpack(opened: zipfile.ZipFile, archive: Path, folder: Path, max_bytes: int
     seen: set[str] = set()
     for entry in entries:
         _check_entry(entry, archive)
-        if entry.filename.casefold() in seen:
+        place = PurePosixPath(entry.filename).as_posix().casefold()
+        if place in seen:
             raise ModelFormatError(archive, f"holds {entry.filename!r} twice")
-        seen.add(entry.filename.casefold())
+        seen.add(place)
         path = folder.joinpath(*PurePosixPath(entry.filename).parts)
         if entry.is_dir():
             path.mkdir(parents=True, exist_ok=True)

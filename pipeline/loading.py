@@ -18,9 +18,12 @@ from landmarks.predictor import predictor_path
 from pipeline.caffe_format.loader import read_network
 from pipeline.config import Config
 from pipeline.engines.registry import create_engine
-from pipeline.errors import ModelFormatError, ModelMissingError
+from pipeline.errors import ConfigError, ModelFormatError, ModelMissingError, Problem
 from pipeline.models import ModelFiles, resolve_model, sha256_of
 from pipeline.network import FaceNetwork, face_channel_of
+
+_SIZES_TRIED = 33
+"""Sizes from the network's own downwards that crops of any size stand for: more than its largest stride."""
 
 
 def load_finder(config: Config) -> FaceFinder:
@@ -55,11 +58,14 @@ def load_network(config: Config) -> FaceNetwork:
     ------
     ModelError
         The network is missing, damaged, or not one that faces can be segmented with.
+    ConfigError
+        ``network.scale`` is false, and the network takes inputs of some sizes only.
     EngineUnavailableError
         The engine cannot be had as asked.
     """
     model = resolve_model(config.network)
     size_wh = input_size_wh(model)
+    _check_scale(config, model)
     engine = create_engine(config.engine, model)
     engine.load()
     return FaceNetwork(
@@ -94,6 +100,29 @@ def input_size_wh(model: ModelFiles) -> tuple[int, int]:
     return int(shape[3]), int(shape[2])
 
 
+def _check_scale(config: Config, model: ModelFiles) -> None:
+    """Refuse ``network.scale: false`` for a network that cannot take crops of any size.
+
+    Raises
+    ------
+    ConfigError
+    """
+    if config.network.scale:
+        return
+    network = read_network(model.prototxt)
+    height, width = network.input_shape[2:]
+    for less in range(1, _SIZES_TRIED):
+        try:
+            fits = network.output_shape(height - less, width - less)[2:] == (height - less, width - less)
+        except ModelFormatError:
+            fits = False
+        if not fits:
+            message = (
+                f"{model.name} takes no input of {width - less}x{height - less}; set network.scale: true"
+            )
+            raise ConfigError([Problem("config", "network.scale", message)])
+
+
 def landmark_model(config: Config) -> Path:
     """Path of the 68-point predictor in use.
 
@@ -124,6 +153,7 @@ def model_hashes(config: Config) -> dict[str, str]:
     """
     model = resolve_model(config.network)
     input_size_wh(model)
+    _check_scale(config, model)
     return {
         "network.prototxt": model.prototxt_sha256,
         "network.caffemodel": model.caffemodel_sha256,

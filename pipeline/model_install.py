@@ -55,6 +55,7 @@ def fetch(name: str, *, directory: Path = MODELS_DIRECTORY, quiet: bool = False)
             return recorded_model(name, entry, directory)
         except ModelError as error:
             print(f"{error}\nFetching it again.", file=sys.stderr)
+            _forget_unreadable_record(name, directory)
     archive = model_folder(name, directory) / Path(urlsplit(entry.url).path).name
     if not archive.is_file():
         manual = (
@@ -84,6 +85,13 @@ def fetch(name: str, *, directory: Path = MODELS_DIRECTORY, quiet: bool = False)
         files = _place(name, prototxt, _weights_in(unpacked, archive), entry, directory, source)
     archive.unlink()
     return files
+
+
+def _forget_unreadable_record(name: str, directory: Path) -> None:
+    try:
+        read_record(name, directory)
+    except ModelFormatError:
+        (model_folder(name, directory) / "model.json").unlink()
 
 
 def add(name: str, prototxt: Path, caffemodel: Path, *, directory: Path = MODELS_DIRECTORY) -> ModelFiles:

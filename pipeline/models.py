@@ -75,7 +75,7 @@ class ModelFiles:
     licence
         What its owner allows.
     face_channel
-        Channel of the score that is the face, 0-based; None: 15 of 21 channels, else 1 (face_seg.cpp).
+        Channel of the score that is the face, 0-based; None: 1 of 2, 15 of 21 (face_seg.cpp), no others.
     """
 
     name: str

@@ -425,10 +425,25 @@ def test_no_bombs(tmp_path: Path) -> None:
         unpack(tmp_path / "many.zip", tmp_path / "others")
 
 
-def test_no_twins(tmp_path: Path) -> None:
-    (tmp_path / "twins.zip").write_bytes(zipped({"Name": b"1", "name": b"2"}))
-    with pytest.raises(ModelFormatError, match="'name' twice"):
+@pytest.mark.parametrize("twin", ["name", "./Name"])
+def test_no_twins(twin: str, tmp_path: Path) -> None:
+    (tmp_path / "twins.zip").write_bytes(zipped({"Name": b"1", twin: b"2"}))
+    with pytest.raises(ModelFormatError, match=f"'{twin}' twice"):
         unpack(tmp_path / "twins.zip", tmp_path / "files")
+
+
+def test_no_file_that_is_a_folder_too(tmp_path: Path) -> None:
+    (tmp_path / "odd.zip").write_bytes(zipped({"name": b"1", "name/below": b"2"}))
+    with pytest.raises(ModelFormatError, match="not a whole zip archive"):
+        unpack(tmp_path / "odd.zip", tmp_path / "files")
+
+
+def test_an_unreadable_record_is_made_anew(directory: Path, server: Server, archive: bytes) -> None:
+    server.body = archive
+    fetched = fetch("small", directory=directory, quiet=True)
+    record = fetched.caffemodel.with_name("model.json")
+    record.write_text(record.read_text(encoding="utf-8")[:20], encoding="utf-8")
+    assert fetch("small", directory=directory, quiet=True).caffemodel_sha256 == fetched.caffemodel_sha256
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9])

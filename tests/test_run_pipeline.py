@@ -144,3 +144,22 @@ def test_any_name_may_be_given(tmp_path: Path) -> None:
 def test_a_name_that_is_no_text_goes_into_a_list(tmp_path: Path) -> None:
     message = one_message(command("--input", os.fsdecode(b"caf\xe9.jpg"), "--dry-run"), 2)
     assert "--input @list.txt" in message
+
+
+def test_a_network_of_fixed_size_needs_scale(tmp_path: Path) -> None:
+    message = one_message(
+        command("--input", SAMPLES, "--output", tmp_path / "out", "--set", "network.scale=false"), 2
+    )
+    assert "network.scale" in message
+    assert "set network.scale: true" in message
+
+
+def test_a_network_with_a_number_of_classes_that_nobody_knows(tmp_path: Path) -> None:
+    text = (MODELS / "fcn8s_500.prototxt").read_text(encoding="utf-8")
+    (tmp_path / "net.prototxt").write_text(text.replace("num_output: 21", "num_output: 19"), encoding="utf-8")
+    (tmp_path / "net.caffemodel").write_bytes((MODELS / "uncrop_256.caffemodel").read_bytes())
+    model = tmp_path / "net.prototxt"
+    message = one_message(
+        command("--input", SAMPLES, "--output", tmp_path / "out", "--set", f"network.model={model}"), 2
+    )
+    assert "has 19 classes" in message

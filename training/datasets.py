@@ -77,7 +77,7 @@ def load_training_data(data: Path, *, pseudo: Path | None = None, validation: bo
     Raises
     ------
     ValueError
-        If there is nothing to train on.
+        If there is nothing to train on, or the same portraits are there under two names.
     """
     never = occluded_people(data)
     training: dict[str, list[Sample]] = {}
@@ -105,7 +105,17 @@ def load_training_data(data: Path, *, pseudo: Path | None = None, validation: bo
         held_out["occluded"] = list(read_prepared(data / LFW_OCCLUDED_FOLDER, "lfw", lambda stem: True))
     _add_public(data, never, training, held_out if validation else None)
     if pseudo is not None:
-        training["pseudo"] = list(read_prepared(pseudo, "pseudo", lambda stem: person_of(stem) not in never))
+        training["pseudo"] = list(
+            read_prepared(
+                pseudo,
+                "pseudo",
+                lambda stem: (
+                    not is_lfw_validation(stem)
+                    and not is_celeba_validation(stem)
+                    and person_of(stem) not in never
+                ),
+            )
+        )
     if not any(training.values()):
         raise ValueError(
             f"{data}: no data set found; extract {CELEBA_FOLDER}, {LFW_FOLDER} or {FASSEG_FOLDER} there"
@@ -120,6 +130,11 @@ def _add_public(
     celeba, lapa, lfw = data / PUBLIC_CELEBA_FOLDER, data / PUBLIC_LAPA_FOLDER, data / PUBLIC_LFW_FOLDER
     if lapa.is_dir():
         training["lapa"] = list(read_lapa(lapa, lambda stem: True))
+    if celeba.is_dir() and (data / CELEBA_FOLDER).is_dir():
+        raise ValueError(
+            f"{data}: {CELEBA_FOLDER} and {PUBLIC_CELEBA_FOLDER} hold the same portraits under other names, "
+            "so that nobody would be held out; take one of them away"
+        )
     if not celeba.is_dir() and not lfw.is_dir():
         return
     from training.pseudo import MainFaceFinder  # noqa: PLC0415 - loads dlib's models

@@ -75,6 +75,8 @@ def label_folder(network: FaceNetwork, photos: Path, out: Path) -> int:
     landmarks = json.loads(index.read_text(encoding="utf-8")) if index.is_file() else {}
     kept = 0
     for path in sorted(item for item in photos.iterdir() if item.suffix.lower() in (".jpg", ".png", ".webp")):
+        if path.stem in landmarks:
+            continue
         image = read_rgb(path)
         points = find(image)
         if points is None:

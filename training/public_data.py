@@ -1,7 +1,7 @@
 """Readers of the data sets as their authors publish them: CelebAMask-HQ, LaPa, and the LFW part labels.
 
-Where a data set has no 68 landmarks, a function that finds them in a photograph is asked (`find_landmarks` of
-`training.pseudo` uses this project's own chain).
+Where a data set has no 68 landmarks, a function that finds them in a photograph is asked (`MainFaceFinder` of
+`training.pseudo` is this project's own chain).
 """
 
 from __future__ import annotations

@@ -42,6 +42,9 @@ CHECKPOINT_FILE, RENDEZVOUS_FILE = "last.pt", "rendezvous"
 LOG_EVERY_STEPS = 20
 MAX_GRADIENT_NORM = 2.0
 
+MAY_CHANGE = {"data", "out", "minutes", "steps", "evaluate_every_minutes", "encoder"}
+"""Options that a run may be taken up with other values of."""
+
 SETTLING_RANK, SETTLING_BATCHES = 1_000_000, 16
 """Crops that settle the normalisation of an exported network: the same in every process."""
 
@@ -230,9 +233,24 @@ class Trainer:
         self.step, self.spent = 0, 0.0
 
     def resume(self, path: Path) -> None:
-        """Take up a checkpoint where it was left, if there is one."""
+        """Take up a checkpoint where it was left, if there is one.
+
+        Raises
+        ------
+        ValueError
+            It was trained with other options.
+        """
         if path.is_file():
             state = load_checkpoint(path)
+            mine, theirs = describe(self.options), state["options"]
+            changed = sorted(
+                name for name in mine if name not in MAY_CHANGE and mine[name] != theirs.get(name)
+            )
+            if changed:
+                raise ValueError(
+                    f"{path} was trained with other options ({', '.join(changed)}): give the same, or "
+                    "another --out and this file as --init"
+                )
             self.network.load_state_dict(state["network"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.average, self.step, self.spent = state["average"], state["step"], state["spent"]

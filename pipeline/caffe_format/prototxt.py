@@ -28,8 +28,9 @@ _MAX_DEPTH = 64
 _TOKEN = re.compile(
     r"""
     (?P<space>[ \t\r\n\f\v\ufeff]+|\#[^\n]*)
-  | (?P<string>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*') | (?P<number>-?[
-  \t]*(?:0[xX][0-9a-fA-F]+|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[fF]?)(?![A-Za-z0-9_.])
+  | (?P<string>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')
+  | (?P<number>-?[ \t]*
+             (?:0[xX][0-9a-fA-F]+|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[fF]?)(?![A-Za-z0-9_.])
              |-[ \t]*(?:[iI][nN][fF](?:[iI][nN][iI][tT][yY])?|[nN][aA][nN])(?![A-Za-z0-9_.]))
   | (?P<word>[A-Za-z_][A-Za-z0-9_]*)
   | (?P<extension>\[[A-Za-z_][A-Za-z0-9_./-]*\])
@@ -185,13 +186,11 @@ def read_prototxt(path: str | PathLike[str]) -> Message:
         raise ModelFormatError(
             path, f"cannot be read ({error.strerror})", "Check the path and its rights."
         ) from error
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise ModelFormatError(
-            path, f"is not text (byte {error.start})", "Give the deploy prototxt here, not the weights."
-        ) from error
-    return parse_prototxt(text, path=str(path))
+    if b"\0" in data:
+        problem = f"is not text (byte {data.index(0)} is zero)"
+        raise ModelFormatError(path, problem, "Give the deploy prototxt here, not the weights.")
+    # Comments may be in any encoding, as for Caffe.
+    return parse_prototxt(data.decode("utf-8", "surrogateescape"), path=str(path))
 
 
 def parse_prototxt(text: str, *, path: str = "<prototxt>") -> Message:
@@ -310,7 +309,7 @@ class _Parser:
     def _unescape(self, text: str, line: int) -> bytes:
         parts, position = [], 0
         for match in _ESCAPE.finditer(text):
-            parts.append(text[position : match.start()].encode())
+            parts.append(text[position : match.start()].encode("utf-8", "surrogateescape"))
             position = match.end()
             octal, hexadecimal, short, long, simple = match.groups()
             if octal or hexadecimal:
@@ -324,7 +323,7 @@ class _Parser:
                 parts.append(bytes([_SIMPLE_ESCAPES[simple]]))
             else:
                 raise self._error(line, f"unknown escape {match.group()!r} in a string")
-        parts.append(text[position:].encode())
+        parts.append(text[position:].encode("utf-8", "surrogateescape"))
         return b"".join(parts)
 
 

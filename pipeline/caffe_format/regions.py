@@ -168,7 +168,8 @@ def check_supported(network: CaffeNetwork) -> None:
             pooling_window(layer.params) is None or layer.params.get("pool", "MAX") != "MAX"
         )
         across = layer.type in {"Concat", "Softmax"} and layer.params.get("axis", 1) != 1
-        if layer.type not in _SUPPORTED or pooled or across or "concat_dim" in layer.params:
+        channels_cut = layer.type == "Crop" and crop_offsets(layer.params, 4)[0] < 2
+        if layer.type not in _SUPPORTED or pooled or across or channels_cut or "concat_dim" in layer.params:
             problem = f"layer {layer.name!r} ({layer.type}) cannot be cut into regions"
             raise ModelError(network.path, problem, "Use the plain graph.")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline.caffe_format.caffemodel import read_caffemodel
 from pipeline.caffe_format.deploy import read_deploy
+from pipeline.caffe_format.layers import Layer
 from pipeline.engines import caffe_worker
 from pipeline.engines.base import EngineInfo
 from pipeline.engines.caffe_process import CaffeProcess, WorkerRefusedError
@@ -22,11 +24,11 @@ if TYPE_CHECKING:
 
 _ADVICE = (
     "The command must start an interpreter that has pycaffe: `make caffe` makes one in .venv-caffe where a "
-    "CPython 3.6-3.9 is found, Debian 11 has the package python3-caffe."
+    "CPython 3.7-3.9 is found, Debian 11 has the package python3-caffe."
 )
 
-_WEIGHTED = {"Convolution", "InnerProduct", "BatchNorm"}
-"""Types of layers that are nothing without their own weights (a Deconvolution may be filled bilinearly)."""
+_WEIGHTED = {"Convolution", "Deconvolution", "InnerProduct", "BatchNorm", "Scale"}
+"""Types of layers that are nothing without their own weights, unless the prototxt fills them."""
 
 
 class CaffeEngine:
@@ -82,7 +84,11 @@ class CaffeEngine:
         except BaseException:
             self.close()  # it died, or what it sends next would answer this batch
             raise
-        return np.array(caffe_worker.unpack_array(answer), dtype=np.float32)
+        try:
+            return np.array(caffe_worker.unpack_array(answer), dtype=np.float32)
+        except (ValueError, struct.error) as error:
+            self.close()
+            raise EngineError(f"the Caffe worker sent no array of scores ({error})") from error
 
     def close(self) -> None:
         """End the worker."""
@@ -122,10 +128,22 @@ def _check_names(model: ModelFiles) -> None:
     """Refuse weights under other names: Caffe would say nothing and leave such layers at random values."""
     named = {layer.name for layer in read_caffemodel(model.caffemodel)}
     layers = read_deploy(model.prototxt).layers
-    without = [layer.name for layer in layers if layer.type in _WEIGHTED and layer.name not in named]
+    without = [
+        layer.name
+        for layer in layers
+        if layer.type in _WEIGHTED and layer.name not in named and not _is_filled(layer)
+    ]
     if without:
         raise ModelFormatError(
             model.caffemodel,
             f"holds no weights for {', '.join(without)} of {model.prototxt}, and Caffe goes by the names",
             "Use the deploy prototxt that was released with the weights, or another engine.",
         )
+
+
+def _is_filled(layer: Layer) -> bool:
+    """Whether the prototxt says the weights: a bilinear enlargement, or a Scale with a filler."""
+    if layer.type == "Scale":
+        return "filler" in layer.params
+    filler = layer.params.get("weight_filler", {})
+    return layer.type == "Deconvolution" and filler.get("type") == "bilinear"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import os
 import shlex
+import signal
 import subprocess
 import threading
 from collections.abc import Iterator, Sequence
@@ -51,6 +53,7 @@ class CaffeProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
+                start_new_session=True,  # so that what the command starts can be killed with it
             )
         except OSError as error:
             raise EngineError(f"{self._name}: cannot be started ({error.strerror or error})") from error
@@ -68,7 +71,7 @@ class CaffeProcess:
 
         def kill() -> None:
             self._overdue = f"did not answer within {seconds:g} seconds (engine.caffe.start_timeout_seconds)"
-            self._process.kill()
+            self._kill()
 
         timer = threading.Timer(seconds, kill)
         timer.daemon = True
@@ -85,7 +88,7 @@ class CaffeProcess:
         except EOFError as error:
             raise self._failure("ended before it spoke") from error
         if magic != caffe_worker.MAGIC:
-            self._process.kill()
+            self._kill()
             said = (magic + self._stdout.read(200)).decode("utf-8", "replace").strip()
             raise self._failure(f"is not the worker: it printed {said!r} to stdout")
 
@@ -112,7 +115,7 @@ class CaffeProcess:
         try:
             found, count = self._frames.header()
             if found not in (kind, b"FAIL") or count > MAX_ANSWER_BYTES:
-                self._process.kill()
+                self._kill()
                 raise self._failure(f"sent {found!r} and {count} bytes where {kind.decode()} was due")
             payload: bytes = self._frames.take(count)
         except EOFError as error:
@@ -130,11 +133,18 @@ class CaffeProcess:
         self._wait()
         self._stdout.close()
 
+    def _kill(self) -> None:
+        """Kill the worker with all that its command has started, which would keep the pipes open."""
+        if os.name == "posix":
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.kill()
+
     def _wait(self) -> int:
         try:
             code = self._process.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            self._process.kill()
+            self._kill()
             code = self._process.wait()
         self._listener.join(_STOP_SECONDS)
         return code

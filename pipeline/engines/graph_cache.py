@@ -199,8 +199,10 @@ def _is_whole(path: Path) -> bool:
         graph, weights = summary["graph"], summary["weights"]
     except (OSError, ValueError, KeyError, TypeError):
         return False
-    return _has_sha256(path, graph) and all(
-        _has_sha256(path.with_name(f"{digest}.weights"), digest) for digest in weights
+    return (
+        isinstance(weights, list)
+        and _has_sha256(path, graph)
+        and all(_has_sha256(path.with_name(f"{digest}.weights"), digest) for digest in weights)
     )
 
 

@@ -102,6 +102,15 @@ def test_work_of_a_single_convolution(build: Any) -> None:
     assert work.specialised == 5 * 3 * 9 * 13 * 17
 
 
+def test_a_crop_of_channels_is_left_to_the_plain_graph(build: Any) -> None:
+    network = build(
+        ("Convolution", {"num_output": 5, "kernel_size": 3, "pad": 10}),
+        Layer("crop", "Crop", ["convolution0", "data"], ["crop"], {"axis": 1, "offset": (1, 9, 9)}),
+    )
+    with pytest.raises(ModelError, match=r"crop.*cannot be cut into regions"):
+        specialise(network, 13, 17)
+
+
 @st.composite
 def padded_networks(draw: st.DrawFn) -> list[Any]:
     """A convolution with wide padding, then convolutions and poolings of any kind."""

@@ -99,9 +99,15 @@ def test_files_that_are_no_text(tmp_path: Path) -> None:
         read_prototxt(tmp_path / "none.prototxt")
     with pytest.raises(ModelFormatError, match="cannot be read"):
         read_prototxt(tmp_path)
-    (tmp_path / "binary").write_bytes(b"name: \xff")
+    (tmp_path / "binary").write_bytes(b"\x0a\x03abc\x00")
     with pytest.raises(ModelFormatError, match="is not text"):
         read_prototxt(tmp_path / "binary")
+
+
+@pytest.mark.parametrize("comment", ["# Gr\u00f6\u00dfe".encode("latin-1"), "# \u6ce8\u91ca".encode("gbk")])
+def test_comments_may_be_in_any_encoding(comment: bytes, tmp_path: Path) -> None:
+    (tmp_path / "net.prototxt").write_bytes(comment + b"\nname: 'a\xff'\n")
+    assert read_prototxt(tmp_path / "net.prototxt").string("name") == "a\ufffd"
 
 
 @given(st.text(st.sampled_from("ab1.-{}<>[]:;,#'\"\\ \nxu0efin\u00fc"), max_size=60) | st.text(max_size=40))

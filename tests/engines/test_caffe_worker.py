@@ -181,6 +181,16 @@ def test_worker_that_hangs(
     assert time.monotonic() - start < 20
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs a shell")
+@pytest.mark.parametrize("said", ["", "hello world"])
+def test_a_worker_behind_a_shell_that_hangs(said: str, settings: Settings, narrow_model: ModelFiles) -> None:
+    shell = ["sh", "-c", f"(echo {said}; sleep 60); true"] if said else ["sh", "-c", "sleep 60; true"]
+    start = time.monotonic()
+    message = refusal(settings("caffe", caffe={"command": shell, "start_timeout_seconds": 2}), narrow_model)
+    assert ("printed 'hello world'" if said else "did not answer within 2 seconds") in message
+    assert time.monotonic() - start < 30
+
+
 def test_worker_of_another_protocol(
     small_caffe: list[str], settings: Settings, narrow_model: ModelFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -196,6 +206,17 @@ def test_weights_under_other_names_are_refused(
     (tmp_path / "renamed.prototxt").write_text(text, encoding="utf-8")
     model = replace(narrow_model, prototxt=tmp_path / "renamed.prototxt")
     with pytest.raises(ModelFormatError, match="no weights for score_fr_r of"):
+        create_engine(settings("caffe", caffe={"command": small_caffe}), model).load()
+
+
+@pytest.mark.parametrize(("old", "new"), [("upscore2", "upscore2_r"), ("upscore8", "upscore8_r")])
+def test_a_deconvolution_under_another_name_is_refused(
+    old: str, new: str, small_caffe: list[str], settings: Settings, narrow_model: ModelFiles, tmp_path: Path
+) -> None:
+    text = narrow_model.prototxt.read_text(encoding="utf-8").replace(old, new)
+    (tmp_path / "renamed.prototxt").write_text(text, encoding="utf-8")
+    model = replace(narrow_model, prototxt=tmp_path / "renamed.prototxt")
+    with pytest.raises(ModelFormatError, match=f"no weights for {new} of"):
         create_engine(settings("caffe", caffe={"command": small_caffe}), model).load()
 
 
