@@ -7,25 +7,22 @@ and here:
     from pipeline.caffe_format.network import CaffeNetwork
     from pipeline.caffe_format.writer import write_caffe
 
+    # Weights are float32 arrays: (out, in / group, kh, kw), of a Deconvolution (in, out / group, kh, kw).
+    conv = {"num_output": 8, "kernel_size": 3, "pad": 1, "stride": 2}
+    depthwise = {"num_output": 8, "kernel_size": 3, "pad": 2, "dilation": 2, "group": 8, "bias_term": False}
+    up = {"num_output": 8, "kernel_size": 4, "stride": 2, "pad": 1, "group": 8, "bias_term": False}
+    score = {"num_output": 2, "kernel_size": 1}
     network = CaffeNetwork.from_layers(
         [
             Layer("data", "Input", [], ["data"], {"shape": (1, 3, 256, 256)}),
-            Layer("conv1", "Convolution", ["data"], ["conv1"],
-                  {"num_output": 8, "kernel_size": 3, "pad": 1, "stride": 2}, (weights, bias)),   # float32
-                  arrays
-            Layer("relu1", "ReLU", ["conv1"], ["conv1"]),                                          # in place
-            Layer("depthwise", "Convolution", ["conv1"], ["depthwise"],
-                  {"num_output": 8, "kernel_size": 3, "pad": 2, "dilation": 2, "group": 8, "bias_term":
-                  False}, (weights,)),                                                 # (out, in / group, kh,
-                  kw)
+            Layer("conv1", "Convolution", ["data"], ["conv1"], conv, (w1, b1)),
+            Layer("relu1", "ReLU", ["conv1"], ["conv1"]),  # in place
+            Layer("depthwise", "Convolution", ["conv1"], ["depthwise"], depthwise, (w2,)),
             Layer("pool", "Pooling", ["depthwise"], ["pool"], {"pool": "MAX", "kernel_size": 2, "stride": 2}),
-            Layer("up", "Deconvolution", ["pool"], ["up"],
-                  {"num_output": 8, "kernel_size": 4, "stride": 2, "pad": 1, "group": 8, "bias_term": False},
-                  (weights,)),                                                 # (in, out / group, kh, kw)
+            Layer("up", "Deconvolution", ["pool"], ["up"], up, (w3,)),
             Layer("crop", "Crop", ["up", "conv1"], ["crop"], {"axis": 2, "offset": 0}),
-            Layer("concat", "Concat", ["crop", "conv1"], ["concat"]),     # or "Eltwise", {"operation": "SUM"}
-            Layer("score", "Convolution", ["concat"], ["score"],
-                  {"num_output": 2, "kernel_size": 1}, (weights, bias)),
+            Layer("concat", "Concat", ["crop", "conv1"], ["concat"]),  # or "Eltwise", {"operation": "SUM"}
+            Layer("score", "Convolution", ["concat"], ["score"], score, (w4, b4)),
         ],
         name="embedded",
     )
