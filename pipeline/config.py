@@ -106,6 +106,7 @@ class EngineConfig(_Section):
 class RefineConfig(_Section):
     """Clean-up of a crop mask; all off is the network's own decision."""
 
+    jaw_penalty: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     largest_component: bool = False
     fill_holes: bool = False
     smooth: bool = False

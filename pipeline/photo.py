@@ -21,7 +21,7 @@ from pipeline.crop import FaceCrop, crop_face
 from pipeline.errors import DetectionError, EngineError, PhotoError, SegmentationError
 from pipeline.loading import describe, load_finder, load_network
 from pipeline.network import FaceNetwork, Floats, Pixels, decide, probability
-from pipeline.refine import refine_mask
+from pipeline.refine import beyond_jaw, refine_mask
 from pipeline.results import FaceResult, PhotoResult, StageError
 from pipeline.uncrop import uncrop_instances, uncrop_mask
 
@@ -149,11 +149,11 @@ class PhotoSegmenter:
     def _decide(self, face: FaceLandmarks, crop: FaceCrop, margin: Floats) -> tuple[FaceResult, Floats]:
         """The face, and its margin where the mask is set (zero elsewhere) for the instance map."""
         mask, crop_margin = decide(
-            margin,
+            self._without_neck(face, crop, margin),
             crop,
             upsample=self.config.network.upsample,
             limited_size_wh=self.network.limited_size_wh((crop.box.width, crop.box.height)),
-            refine=partial(refine_mask, **self.config.refine.model_dump()),
+            refine=partial(refine_mask, **self.config.refine.model_dump(exclude={"jaw_penalty"})),
         )
         inside = mask > 0
         likely = probability(crop_margin)
@@ -162,6 +162,16 @@ class PhotoSegmenter:
         smallest = np.finfo(np.float32).tiny
         winning = np.where(inside, np.maximum(crop_margin, smallest), np.float32(0))
         return FaceResult(face, crop, mask, alpha, score), winning
+
+    def _without_neck(self, face: FaceLandmarks, crop: FaceCrop, margin: Floats) -> Floats:
+        """The margin, lowered beyond the jaw line by ``refine.jaw_penalty`` for every width of the face."""
+        penalty = self.config.refine.jaw_penalty
+        if not penalty:
+            return margin
+        height, width = margin.shape
+        corner, size = np.array([crop.box.x, crop.box.y]), np.array([crop.box.width, crop.box.height])
+        points = (face.points - corner + 0.5) * np.array([width, height]) / size - 0.5
+        return np.asarray(margin - np.float32(penalty) * beyond_jaw(points, (height, width)), np.float32)
 
 
 def face_box(points: NDArray[np.integer[Any]], frame_size_wh: tuple[int, int], config: Config) -> Box:

@@ -43,6 +43,10 @@ class FixedFinder(FaceFinder):
         return self.faces
 
 
+AS_DECIDED = Config.model_validate({"refine": {"jaw_penalty": 0, "largest_component": False}})
+"""The network's own decision: landmarks on a circle have no jaw."""
+
+
 class BrightnessEngine:
     """Bright is face: the margin is blue minus its mean."""
 
@@ -71,7 +75,7 @@ def segmenter(
     faces: Sequence[FaceLandmarks], config: Config | None = None, engine: BrightnessEngine | None = None
 ) -> PhotoSegmenter:
     network = FaceNetwork(engine or BrightnessEngine(), (32, 32))
-    return PhotoSegmenter(config or Config(), FixedFinder(faces), network)
+    return PhotoSegmenter(config or AS_DECIDED, FixedFinder(faces), network)
 
 
 def photo(*bright: tuple[int, int, int], size_wh: tuple[int, int] = (200, 120)) -> Pixels:
@@ -143,6 +147,25 @@ def test_refinement_is_applied() -> None:
     filled = segmenter([face_at(20, 40, 50)], config).segment(image)
     assert filled.mask[63, 43] == 255
     assert filled.instances[63, 43] == 1
+
+
+def test_the_neck_is_held_to_the_jaw_line() -> None:
+    image = photo((20, 40, 50))
+    image[88:110, 35:55] = image[65, 45]  # as bright as the face, and below it
+    found = face_at(20, 40, 50)
+    points = found.points.copy()
+    angles = np.linspace(0, np.pi, 17)
+    points[:17] = np.stack([45 - 25 * np.cos(angles), 65 + 25 * np.sin(angles)], 1).round()
+    points[27], points[30] = (45, 55), (45, 70)
+    points[19], points[24] = (35, 50), (55, 50)
+    face = FaceLandmarks(points, found.detection)
+    masks = [
+        segmenter([face], Config.model_validate({"refine": {"jaw_penalty": penalty}})).segment(image).mask
+        for penalty in (0, 1e6)
+    ]
+    assert masks[0][93:].any()
+    assert not masks[1][93:].any()
+    assert (masks[1][45:86, 35:55] == masks[0][45:86, 35:55]).all()
 
 
 def test_one_failing_face_costs_only_itself() -> None:
