@@ -104,9 +104,9 @@ class EngineConfig(_Section):
 
 
 class RefineConfig(_Section):
-    """Clean-up of a crop mask; all off is the network's own decision."""
+    """Clean-up of the mask of a crop; with 0 and all off it is the network's own decision."""
 
-    jaw_penalty: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    jaw_penalty: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 80.0
     largest_component: bool = False
     fill_holes: bool = False
     smooth: bool = False

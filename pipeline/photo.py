@@ -21,7 +21,7 @@ from pipeline.crop import FaceCrop, crop_face
 from pipeline.errors import DetectionError, EngineError, PhotoError, SegmentationError
 from pipeline.loading import describe, load_finder, load_network
 from pipeline.network import FaceNetwork, Floats, Pixels, decide, probability
-from pipeline.refine import beyond_jaw, refine_mask
+from pipeline.refine import JAW_TOLERANCE, beyond_jaw, refine_mask
 from pipeline.results import FaceResult, PhotoResult, StageError
 from pipeline.uncrop import uncrop_instances, uncrop_mask
 
@@ -164,14 +164,15 @@ class PhotoSegmenter:
         return FaceResult(face, crop, mask, alpha, score), winning
 
     def _without_neck(self, face: FaceLandmarks, crop: FaceCrop, margin: Floats) -> Floats:
-        """The margin, lowered beyond the jaw line by ``refine.jaw_penalty`` for every width of the face."""
+        """The margin, lowered beyond the jaw line by ``refine.jaw_penalty`` for every further face width."""
         penalty = self.config.refine.jaw_penalty
         if not penalty:
             return margin
         height, width = margin.shape
         corner, size = np.array([crop.box.x, crop.box.y]), np.array([crop.box.width, crop.box.height])
         points = (face.points - corner + 0.5) * np.array([width, height]) / size - 0.5
-        return np.asarray(margin - np.float32(penalty) * beyond_jaw(points, (height, width)), np.float32)
+        beyond = np.maximum(beyond_jaw(points, (height, width)) - JAW_TOLERANCE, 0)
+        return np.asarray(margin - np.float32(penalty) * beyond, np.float32)
 
 
 def face_box(points: NDArray[np.integer[Any]], frame_size_wh: tuple[int, int], config: Config) -> Box:

@@ -13,6 +13,9 @@ _ELLIPSE_5X5 = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
 JAW = slice(0, 17)
 """The jaw line among the 68 landmarks, from ear to ear."""
 
+JAW_TOLERANCE = 0.02
+"""The jaw line is believed to so many face widths."""
+
 
 def beyond_jaw(points: NDArray[np.float64], shape_hw: tuple[int, int]) -> NDArray[np.float32]:
     """How far every pixel lies beyond the jaw line, in face widths; 0 on the face's side of it.
