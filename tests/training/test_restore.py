@@ -2,12 +2,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
+import numpy as np
+import onnxruntime
 import pytest
 
 pytest.importorskip("torch", reason="torch comes with the training extra")
 
 import torch
 
+from pipeline.caffe_format import load_caffe
 from pipeline.caffe_format.writer import write_caffe
 from tests.training.test_export import settled_network
 from training.export import to_caffe
@@ -71,3 +75,22 @@ def test_another_network_is_refused_by_name(tmp_path: Path) -> None:
     small = FaceNetwork(NetworkSpec(encoder_blocks=12))
     with pytest.raises(KeyError, match="block13_expand"):
         restore(FaceNetwork(), *export(small, tmp_path))
+
+
+def test_the_shipped_network_scores_alike_in_pytorch_our_graph_and_opencv() -> None:
+    stem = Path(__file__).resolve().parents[2] / "data" / "models" / "uncrop_256"
+    prototxt, caffemodel = stem.with_suffix(".prototxt"), stem.with_suffix(".caffemodel")
+    network = FaceNetwork()
+    assert restore(network, prototxt, caffemodel) == []
+    torch.manual_seed(5)
+    coarse = torch.empty(1, 3, 9, 9).uniform_(-110, 140)
+    picture = torch.nn.functional.interpolate(coarse, (256, 256), mode="bicubic")
+    expected = scores(network, picture).numpy()
+    opencv = cv2.dnn.readNetFromCaffe(str(prototxt), str(caffemodel))
+    opencv.setInput(picture.numpy())
+    graph = load_caffe(prototxt, caffemodel).to_onnx_model().SerializeToString()
+    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    assert np.ptp(expected) > 1
+    np.testing.assert_allclose(opencv.forward(), expected, atol=SCORE_TOLERANCE)
+    (ours,) = session.run(None, {session.get_inputs()[0].name: picture.numpy()})
+    np.testing.assert_allclose(ours, expected, atol=SCORE_TOLERANCE)
