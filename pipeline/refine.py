@@ -60,19 +60,22 @@ def beyond_jaw(points: NDArray[np.float64], shape_hw: tuple[int, int]) -> NDArra
 def refine_mask(
     mask: NDArray[np.uint8],
     *,
+    smallest_piece: float = 0.0,
     largest_component: bool = False,
     fill_holes: bool = False,
     smooth: bool = False,
 ) -> NDArray[np.uint8]:
     """Clean up a mask.
 
-    The steps run in the order of face_seg.cpp: largest component, holes, smoothing, and after smoothing
-    the first two again, since it can cut pieces off and open holes.
+    Small pieces go first. Then the steps run in the order of face_seg.cpp: largest component, holes,
+    smoothing, and after smoothing the first two again, since it can cut pieces off and open holes.
 
     Parameters
     ----------
     mask
         (h, w) uint8, 0 or 255; it is not changed.
+    smallest_piece
+        8-connected pieces below this share of the largest one's area are dropped, 0-1.
     largest_component
         Keep the largest 8-connected piece only; of equals the first in reading order.
     fill_holes
@@ -92,6 +95,8 @@ def refine_mask(
     """
     if mask.ndim != 2 or mask.dtype != np.uint8:
         raise ValueError(f"mask: expected (h, w) uint8, got {mask.shape} {mask.dtype}")
+    if smallest_piece > 0:
+        mask = _without_specks(mask, smallest_piece)
     refined = _solid(mask, largest_component, fill_holes)
     if smooth:
         opened = cv2.morphologyEx(refined, cv2.MORPH_OPEN, _ELLIPSE_5X5)
@@ -114,6 +119,16 @@ def _largest_component(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
         return mask
     largest = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
     return np.where(labels == largest, np.uint8(255), np.uint8(0))
+
+
+def _without_specks(mask: NDArray[np.uint8], share: float) -> NDArray[np.uint8]:
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    if count <= 2:
+        return mask
+    areas = stats[:, cv2.CC_STAT_AREA].astype(np.float64)
+    kept = areas >= share * areas[1:].max()
+    kept[0] = False
+    return np.where(kept[labels], np.uint8(255), np.uint8(0))
 
 
 def _fill_holes(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:

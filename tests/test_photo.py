@@ -43,7 +43,7 @@ class FixedFinder(FaceFinder):
         return self.faces
 
 
-AS_DECIDED = Config.model_validate({"refine": {"jaw_penalty": 0, "largest_component": False}})
+AS_DECIDED = Config.model_validate({"refine": {"jaw_penalty": 0, "smallest_piece": 0}})
 """The network's own decision: landmarks on a circle have no jaw."""
 
 
@@ -195,7 +195,7 @@ def test_errors_of_dlib_become_ours() -> None:
     broken = PhotoSegmenter(
         Config(), FixedFinder([], RuntimeError("bad alloc")), FaceNetwork(BrightnessEngine(), (32, 32))
     )
-    with pytest.raises(DetectionError, match=r"dlib failed.*bad alloc"):
+    with pytest.raises(DetectionError, match=r"search for faces failed.*bad alloc"):
         broken.segment(photo())
 
 

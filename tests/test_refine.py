@@ -117,3 +117,14 @@ def test_a_mirrored_face_gives_the_mirrored_map() -> None:
 
 def test_landmarks_without_extent_have_no_beyond() -> None:
     assert not beyond_jaw(np.full((68, 2), 7.0), (20, 30)).any()
+
+
+def test_specks_are_dropped_and_pieces_stay() -> None:
+    mask = drawing("####...#", "####....", "####..##", "......##")  # pieces of 12, 4 and 1 pixels
+    kept = refine_mask(mask, smallest_piece=0.3)
+    assert kept.tolist() == drawing("####....", "####....", "####..##", "......##").tolist()
+    assert refine_mask(mask, smallest_piece=0.05).tolist() == mask.tolist()
+    assert (
+        refine_mask(mask, smallest_piece=1.0).tolist() == refine_mask(mask, largest_component=True).tolist()
+    )
+    assert not refine_mask(np.zeros((3, 4), np.uint8), smallest_piece=0.5).any()
