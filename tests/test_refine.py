@@ -87,7 +87,7 @@ def round_face(centre: tuple[float, float], radius: float, turn_deg: float = 0.0
     points[27:31] = np.stack([np.zeros(4), np.linspace(-0.3, 0.2, 4)], 1)
     turn = np.radians(turn_deg)
     matrix = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
-    return points @ matrix.T * radius + np.array(centre)
+    return np.asarray(points @ matrix.T * radius + np.array(centre), np.float64)
 
 
 @pytest.mark.parametrize("turn_deg", [0, 30, 90, 180, -135])
