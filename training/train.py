@@ -8,13 +8,10 @@ a two-thread process waits at every layer whenever another program takes a core.
 
 from __future__ import annotations
 
-import argparse
 import multiprocessing
 import os
 import time
-from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -34,6 +31,7 @@ from training.network import (
     load_imagenet_encoder,
     to_channels_last,
 )
+from training.options import MAY_CHANGE, TrainOptions, describe, parse_options
 from training.records import LogWriter, load_checkpoint, save_checkpoint
 from training.restore import restore, settle_normalisation
 from training.scoring import crop_scores
@@ -42,76 +40,11 @@ CHECKPOINT_FILE, RENDEZVOUS_FILE = "last.pt", "rendezvous"
 LOG_EVERY_STEPS = 20
 MAX_GRADIENT_NORM = 2.0
 
-MAY_CHANGE = {"data", "out", "minutes", "steps", "evaluate_every_minutes", "encoder"}
-"""Options that a run may be taken up with other values of."""
-
 SETTLING_RANK, SETTLING_BATCHES = 1_000_000, 16
 """Crops that settle the normalisation of an exported network: the same in every process."""
 
 FIT_SAMPLES = 60
 """Training photographs that are scored too, undamaged: the distance to the held-out ones is overfitting."""
-
-
-@dataclass(frozen=True)
-class TrainOptions:
-    """Everything a run depends on; written into its checkpoints.
-
-    Attributes
-    ----------
-    data, out : Path
-        Folder of the extracted data sets, folder the run is written to.
-    minutes : float
-        Wall-clock budget; the learning rate falls to zero at its end.
-    steps : int
-        Number of steps instead of a time budget when above 0 (then runs repeat exactly).
-    batch, processes : int
-        Crops a process and step, and processes; gradients are averaged over the processes.
-    window_px, final_window_px : int
-        Side of the training crops, and in the last `final_share` of the budget.
-    final_share : float
-        Share of the budget spent at `final_window_px`, 0..1.
-    learning_rate, encoder_rate_share, weight_decay : float
-        AdamW's; the encoder learns at a share of the rate.
-    frozen_blocks : int
-        Encoder blocks that stay as they are in ImageNet (with the stem).
-    ema_decay : float
-        Decay of the averaged weights a step; those are the ones evaluated and exported.
-    seed : int
-        Seed of everything; a step's crops depend on it, on the step and on the process only.
-    occluder_share, damage_share, wild_share : float
-        See `AugmentOptions`.
-    gentle : float
-        Those shares are multiplied by this in the last `final_share` of the budget, 0..1.
-    init, encoder : Path or None
-        Checkpoint or exported caffemodel (its prototxt beside it) to start from, or a file of
-        EfficientNet-Lite0 weights (default: the installed package's).
-    pseudo : Path or None
-        Folder of pseudo-labelled photographs to add (see training.pseudo).
-    """
-
-    data: Path
-    out: Path
-    minutes: float = 60.0
-    steps: int = 0
-    batch: int = 12
-    processes: int = 2
-    window_px: int = 192
-    final_window_px: int = 256
-    final_share: float = 0.2
-    learning_rate: float = 1.5e-3
-    encoder_rate_share: float = 0.4
-    weight_decay: float = 0.01
-    frozen_blocks: int = 3
-    ema_decay: float = 0.998
-    occluder_share: float = 0.55
-    damage_share: float = 0.75
-    wild_share: float = 0.5
-    gentle: float = 1.0
-    seed: int = 20180515
-    evaluate_every_minutes: float = 6.0
-    init: Path | None = None
-    encoder: Path | None = None
-    pseudo: Path | None = None
 
 
 def to_network_input(images: list[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]) -> Tensor:
@@ -353,24 +286,6 @@ def shared_clock(seconds: float, processes: int) -> float:
     now = torch.tensor([seconds], dtype=torch.float64)
     torch.distributed.broadcast(now, 0)
     return float(now)
-
-
-def describe(options: TrainOptions) -> dict[str, Any]:
-    """Return the options as plain values for a checkpoint."""
-    return {name: str(value) if isinstance(value, Path) else value for name, value in asdict(options).items()}
-
-
-def parse_options(arguments: list[str] | None = None) -> TrainOptions:
-    """Read the command line; every field of `TrainOptions` is an option of its name."""
-    parser = argparse.ArgumentParser(description="Train the embedded face network.")
-    parser.add_argument("--data", type=Path, required=True, help="folder of the extracted data sets")
-    parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints, log, model")
-    for item in fields(TrainOptions):
-        if item.name in ("data", "out"):
-            continue
-        kind = Path if item.default is None else type(item.default)
-        parser.add_argument("--" + item.name.replace("_", "-"), type=kind, default=item.default)
-    return TrainOptions(**vars(parser.parse_args(arguments)))
 
 
 def run_processes(options: TrainOptions) -> None:

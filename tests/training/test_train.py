@@ -14,14 +14,13 @@ from pipeline.caffe_format import load_caffe
 from tests.training.synthetic import write_prepared
 from training.datasets import load_training_data
 from training.network import CAFFE_MEAN_BGR, FaceNetwork, to_channels_last
+from training.options import TrainOptions, parse_options
 from training.records import load_checkpoint
 from training.train import (
     Trainer,
-    TrainOptions,
     learning_rate_share,
     main,
     make_batch,
-    parse_options,
     read_encoder_weights,
     to_network_input,
     update_average,

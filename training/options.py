@@ -1,0 +1,91 @@
+"""What a training run depends on, and its command line."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+MAY_CHANGE = {"data", "out", "minutes", "steps", "evaluate_every_minutes", "encoder"}
+"""Options that a run may be taken up with other values of."""
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """Everything a run depends on; written into its checkpoints.
+
+    Attributes
+    ----------
+    data, out : Path
+        Folder of the extracted data sets, folder the run is written to.
+    minutes : float
+        Wall-clock budget; the learning rate falls to zero at its end.
+    steps : int
+        Number of steps instead of a time budget when above 0 (then runs repeat exactly).
+    batch, processes : int
+        Crops a process and step, and processes; gradients are averaged over the processes.
+    window_px, final_window_px : int
+        Side of the training crops, and in the last `final_share` of the budget.
+    final_share : float
+        Share of the budget spent at `final_window_px`, 0..1.
+    learning_rate, encoder_rate_share, weight_decay : float
+        AdamW's; the encoder learns at a share of the rate.
+    frozen_blocks : int
+        Encoder blocks that stay as they are in ImageNet (with the stem).
+    ema_decay : float
+        Decay of the averaged weights a step; those are the ones evaluated and exported.
+    seed : int
+        Seed of everything; a step's crops depend on it, on the step and on the process only.
+    occluder_share, damage_share, wild_share : float
+        See `AugmentOptions`.
+    gentle : float
+        Those shares are multiplied by this in the last `final_share` of the budget, 0..1.
+    init, encoder : Path or None
+        Checkpoint or exported caffemodel (its prototxt beside it) to start from, or a file of
+        EfficientNet-Lite0 weights (default: the installed package's).
+    pseudo : Path or None
+        Folder of pseudo-labelled photographs to add (see training.pseudo).
+    """
+
+    data: Path
+    out: Path
+    minutes: float = 60.0
+    steps: int = 0
+    batch: int = 12
+    processes: int = 2
+    window_px: int = 192
+    final_window_px: int = 256
+    final_share: float = 0.2
+    learning_rate: float = 1.5e-3
+    encoder_rate_share: float = 0.4
+    weight_decay: float = 0.01
+    frozen_blocks: int = 3
+    ema_decay: float = 0.998
+    occluder_share: float = 0.55
+    damage_share: float = 0.75
+    wild_share: float = 0.5
+    gentle: float = 1.0
+    seed: int = 20180515
+    evaluate_every_minutes: float = 6.0
+    init: Path | None = None
+    encoder: Path | None = None
+    pseudo: Path | None = None
+
+
+def describe(options: TrainOptions) -> dict[str, Any]:
+    """Return the options as plain values for a checkpoint."""
+    return {name: str(value) if isinstance(value, Path) else value for name, value in asdict(options).items()}
+
+
+def parse_options(arguments: list[str] | None = None) -> TrainOptions:
+    """Read the command line; every field of `TrainOptions` is an option of its name."""
+    parser = argparse.ArgumentParser(description="Train the embedded face network.")
+    parser.add_argument("--data", type=Path, required=True, help="folder of the extracted data sets")
+    parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints, log, model")
+    for item in fields(TrainOptions):
+        if item.name in ("data", "out"):
+            continue
+        kind = Path if item.default is None else type(item.default)
+        parser.add_argument("--" + item.name.replace("_", "-"), type=kind, default=item.default)
+    return TrainOptions(**vars(parser.parse_args(arguments)))
