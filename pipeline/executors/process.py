@@ -223,9 +223,8 @@ class _Process:
                 process.kill()
             except psutil.NoSuchProcess:
                 continue
-        self._process.join(
-            _CLOSE_SECONDS
-        )  # not for ever: a process in the kernel's hands dies when it returns
+        # Not for ever: a process that hangs in the kernel dies when it comes back.
+        self._process.join(_CLOSE_SECONDS)
         self.connection.close()
 
 
