@@ -20,19 +20,26 @@ CELEBA_VALIDATION_SHARE, LFW_VALIDATION_SHARE = 0.111, 0.12
 PUBLIC_CELEBA_FOLDER, PUBLIC_LAPA_FOLDER, PUBLIC_LFW_FOLDER = "CelebAMask-HQ", "LaPa/train", "lfw"
 """The same kinds of data as their authors publish them, see training.public_data."""
 
-SOURCE_SHARES = {"celebamask": 0.45, "lfw": 0.43, "lapa": 0.45, "fasseg": 0.12, "pseudo": 0.25}
+PSEUDO_SOURCE = "pseudo"
+"""Source of photographs that a network labelled."""
+
+SOURCE_SHARES = {"celebamask": 0.45, "lfw": 0.43, "lapa": 0.45, "fasseg": 0.12, PSEUDO_SOURCE: 0.25}
 """How much of a batch each source gets (normalised over the sources there are)."""
 
 HEAD_COUNT = 150
 
+FIT_SAMPLES = 60
+"""Training photographs that are scored too, undamaged: the distance to the held-out ones is overfitting."""
+
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Samples by source, validation samples by set, and the occluder bank."""
+    """Samples by source, validation samples by set, the occluder bank, and samples to score the fit on."""
 
     training: dict[str, list[Sample]]
     validation: dict[str, list[Sample]]
     occluders: OccluderBank
+    fit: dict[str, list[Sample]]
 
     def draw(self, rng: np.random.Generator, count: int) -> list[Sample]:
         """Draw `count` samples: a source by its share, then a sample by its frequency."""
@@ -105,10 +112,10 @@ def load_training_data(data: Path, *, pseudo: Path | None = None, validation: bo
         held_out["occluded"] = list(read_prepared(data / LFW_OCCLUDED_FOLDER, "lfw", lambda stem: True))
     _add_public(data, never, training, held_out if validation else None)
     if pseudo is not None:
-        training["pseudo"] = list(
+        training[PSEUDO_SOURCE] = list(
             read_prepared(
                 pseudo,
-                "pseudo",
+                PSEUDO_SOURCE,
                 lambda stem: (
                     not is_lfw_validation(stem)
                     and not is_celeba_validation(stem)
@@ -120,7 +127,8 @@ def load_training_data(data: Path, *, pseudo: Path | None = None, validation: bo
         raise ValueError(
             f"{data}: no data set found; extract {CELEBA_FOLDER}, {LFW_FOLDER} or {FASSEG_FOLDER} there"
         )
-    return TrainingData(training, held_out, bank)
+    fit = {f"fit {name}": samples[:FIT_SAMPLES] for name, samples in training.items() if samples}
+    return TrainingData(training, held_out, bank, fit)
 
 
 def _add_public(

@@ -17,6 +17,7 @@ from pipeline.caffe_format.layers import FloatArray, Layer
 from pipeline.caffe_format.writer import write_caffe
 from training.network import SKIP_BLOCKS, ConvUnit, FaceNetwork, InvertedResidual, Refinement
 from training.records import load_checkpoint
+from training.restore import restore
 
 NETWORK_NAME = "uncrop_256"
 INPUT_SIZE_PX = 256
@@ -128,10 +129,13 @@ def to_caffe(network: FaceNetwork, size_px: int = INPUT_SIZE_PX) -> CaffeNetwork
     return CaffeNetwork.from_layers(out.layers, name=NETWORK_NAME)
 
 
-def load_network(checkpoint: Path) -> FaceNetwork:
-    """Build the network with the averaged weights of a checkpoint, ready for inference."""
+def load_network(path: Path) -> FaceNetwork:
+    """Build the network for inference, of a checkpoint's averaged weights or of an exported caffemodel."""
     network = FaceNetwork()
-    network.load_state_dict(load_checkpoint(checkpoint)["average"])
+    if path.suffix == ".caffemodel":
+        restore(network, path.with_suffix(".prototxt"), path)
+    else:
+        network.load_state_dict(load_checkpoint(path)["average"])
     return network.eval()
 
 

@@ -7,8 +7,13 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-MAY_CHANGE = {"data", "out", "minutes", "steps", "evaluate_every_minutes", "encoder"}
+MAY_CHANGE = {
+    "data", "out", "minutes", "steps", "evaluate_every_minutes", "encoder", "device", "precision", "workers"
+}  # fmt: skip
 """Options that a run may be taken up with other values of."""
+
+NO_ENCODER = Path("none")
+"""Value of ``--encoder`` that leaves the encoder as it was drawn."""
 
 
 @dataclass(frozen=True)
@@ -22,9 +27,18 @@ class TrainOptions:
     minutes : float
         Wall-clock budget; the learning rate falls to zero at its end.
     steps : int
-        Number of steps instead of a time budget when above 0 (then runs repeat exactly).
+        Number of steps instead of a time budget when above 0 (then crops repeat exactly, and on a CPU in
+        float32 so does the run).
     batch, processes : int
-        Crops a process and step, and processes; gradients are averaged over the processes.
+        Crops a process and step, and processes; gradients are averaged over the processes. 0: as many as
+        the run began with; at first two on a CPU, one for every GPU.
+    workers : int
+        Processes that make crops ahead for every training process; 0: it makes its own. -1: none on a CPU,
+        the cores there are on a GPU.
+    device : {"auto", "cpu", "cuda"}
+        ``auto`` takes the GPU if there is one.
+    precision : {"auto", "float32", "bfloat16"}
+        Of the network's activations and products; ``auto`` is bfloat16 on a GPU and on a CPU with AMX.
     window_px, final_window_px : int
         Side of the training crops, and in the last `final_share` of the budget.
     final_share : float
@@ -43,9 +57,14 @@ class TrainOptions:
         Those shares are multiplied by this in the last `final_share` of the budget, 0..1.
     init, encoder : Path or None
         Checkpoint or exported caffemodel (its prototxt beside it) to start from, or a file of
-        EfficientNet-Lite0 weights (default: the installed package's).
+        EfficientNet-Lite0 weights (default: the installed package's; ``none``: random, give
+        ``--frozen-blocks 0`` with it).
     pseudo : Path or None
         Folder of pseudo-labelled photographs to add (see training.pseudo).
+    teacher : Path or None
+        Trained network (checkpoint or caffemodel) whose answers are mixed into the labels.
+    teacher_share : float
+        Share of its answers, 0..1.
     """
 
     data: Path
@@ -53,7 +72,10 @@ class TrainOptions:
     minutes: float = 60.0
     steps: int = 0
     batch: int = 12
-    processes: int = 2
+    processes: int = 0
+    workers: int = -1
+    device: str = "auto"
+    precision: str = "auto"
     window_px: int = 192
     final_window_px: int = 256
     final_share: float = 0.2
@@ -71,6 +93,30 @@ class TrainOptions:
     init: Path | None = None
     encoder: Path | None = None
     pseudo: Path | None = None
+    teacher: Path | None = None
+    teacher_share: float = 0.4
+
+
+def refuse_changes(options: TrainOptions, earlier: dict[str, Any]) -> None:
+    """Compare the options of a run with those in its checkpoint; options it does not know had their defaults.
+
+    Raises
+    ------
+    ValueError
+        If the run was begun with others, but for `MAY_CHANGE`.
+    """
+    mine = describe(options)
+    defaults = {item.name: item.default for item in fields(TrainOptions)}
+    changed = sorted(
+        name
+        for name, value in mine.items()
+        if name not in MAY_CHANGE and value != earlier.get(name, defaults[name])
+    )
+    if changed:
+        raise ValueError(
+            f"{options.out} was trained with other options ({', '.join(changed)}): give the same, or "
+            "another --out and this run's last.pt as --init"
+        )
 
 
 def describe(options: TrainOptions) -> dict[str, Any]:

