@@ -10,6 +10,9 @@ import cv2
 import numpy as np
 import torch
 
+SHORTEST_AXIS = 1e-3
+"""Least length of an axis of the curves (s, loss, IoU), so that a run over at once can be drawn."""
+
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write a checkpoint under a temporary name, then rename it."""
@@ -80,7 +83,9 @@ class LogWriter:
                 xs = np.array([float(row["seconds"]) for row in rows])
                 ys = np.array([float(row[column]) for row in rows])
                 low, high = (0.0, float(ys.max())) if column == "loss" else (0.8, 1.0)
-                curve = np.stack([40 + xs / xs.max() * 580, 450 - (ys - low) / (high - low) * 420], 1)
+                right = 40 + xs / max(float(xs.max()), SHORTEST_AXIS) * 580
+                up = 450 - (ys - low) / max(high - low, SHORTEST_AXIS) * 420
+                curve = np.stack([right, up], 1)
                 colour = (60, 60, 60) if column == "loss" else colours[index % len(colours)]
                 cv2.polylines(canvas, [curve.round().astype(np.int32)], False, colour, 2, cv2.LINE_AA)
                 spot = (60, 30 + 18 * (index + (column != "loss")))
