@@ -8,11 +8,37 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from training.data import UInt8Array, read_labels, read_rgb
+from training.data import (
+    CELEBA_HAIR,
+    FloatArray,
+    UInt8Array,
+    read_labels,
+    read_prepared_landmarks,
+    read_rgb,
+)
 
 DARK_LENS_BRIGHTNESS = 85.0
 """Cut-outs of glasses brighter than this (median of the brightest channel) show the eyes: they are not
 pasted."""
+
+LEAST_HAIR_SHARE = 0.02
+"""Portraits with less hair than this share of the picture have none worth pasting."""
+
+
+@dataclass(frozen=True)
+class HairCutout:
+    """Hair without the head.
+
+    Attributes
+    ----------
+    pixels : (h, w, 4) uint8
+        RGBA.
+    points : (68, 2) float32
+        Landmarks of the face that wore it, in the cut-out's pixels; they may lie outside of it.
+    """
+
+    pixels: UInt8Array
+    points: FloatArray
 
 
 @dataclass(frozen=True)
@@ -24,6 +50,7 @@ class OccluderBank:
     glasses: list[UInt8Array] = field(default_factory=list)
     medical_masks: list[UInt8Array] = field(default_factory=list)
     heads: list[UInt8Array] = field(default_factory=list)
+    hair: list[HairCutout] = field(default_factory=list)
 
 
 def read_rgba(path: Path) -> UInt8Array:
@@ -79,3 +106,25 @@ def read_heads(folder: Path, stems: set[str], limit: int) -> list[UInt8Array]:
             np.asarray(cv2.resize(rgba, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
         )
     return heads
+
+
+def read_hair(folder: Path, stems: set[str], limit: int, size_px: int = 320) -> list[HairCutout]:
+    """Cut hair out of CelebAMask-HQ photographs whose landmarks are known, at most `size_px` large."""
+    landmarks = read_prepared_landmarks(folder)
+    found: list[HairCutout] = []
+    for path in sorted((folder / "images").iterdir()):
+        points = landmarks.get(path.stem)
+        if points is None or path.stem not in stems or len(found) >= limit:
+            continue
+        labels = read_labels(folder / "labels" / f"{path.stem}.png")
+        alpha = np.where(labels == CELEBA_HAIR, 255, 0).astype(np.uint8)
+        if (alpha > 0).mean() < LEAST_HAIR_SHARE:
+            continue
+        scale = min(1.0, size_px / max(alpha.shape))
+        rgba = np.dstack([read_rgb(path), cv2.GaussianBlur(alpha, (3, 3), 0)])
+        rgba = np.asarray(cv2.resize(rgba, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
+        ys, xs = np.nonzero(rgba[:, :, 3])
+        pixels = np.ascontiguousarray(rgba[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1])
+        corner = np.array([xs.min(), ys.min()])
+        found.append(HairCutout(pixels, ((points + 0.5) * scale - 0.5 - corner).astype(np.float32)))
+    return found

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from training.cutouts import OccluderBank, read_heads, read_occluders
+from training.cutouts import OccluderBank, read_hair, read_heads, read_occluders
 from training.data import Sample, hash_fraction, person_of, read_prepared
 from training.public_data import read_celebamask_hq, read_lapa, read_lfw_parts
 
@@ -26,7 +26,8 @@ PSEUDO_SOURCE = "pseudo"
 SOURCE_SHARES = {"celebamask": 0.45, "lfw": 0.43, "lapa": 0.45, "fasseg": 0.12, PSEUDO_SOURCE: 0.25}
 """How much of a batch each source gets (normalised over the sources there are)."""
 
-HEAD_COUNT = 150
+HEAD_COUNT, HAIR_COUNT = 150, 600
+"""How many heads and how many people's hair are kept to be pasted."""
 
 FIT_SAMPLES = 60
 """Training photographs that are scored too, undamaged: the distance to the held-out ones is overfitting."""
@@ -95,7 +96,9 @@ def load_training_data(data: Path, *, pseudo: Path | None = None, validation: bo
         training["celebamask"] = list(
             read_prepared(celeba, "celebamask", lambda stem: not is_celeba_validation(stem))
         )
-        bank.heads.extend(read_heads(celeba, {sample.name for sample in training["celebamask"]}, HEAD_COUNT))
+        portraits = {sample.name for sample in training["celebamask"]}
+        bank.heads.extend(read_heads(celeba, portraits, HEAD_COUNT))
+        bank.hair.extend(read_hair(celeba, portraits, HAIR_COUNT))
         if validation:
             held_out["celebamask"] = list(read_prepared(celeba, "celebamask", is_celeba_validation))
     if lfw.is_dir():

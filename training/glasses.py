@@ -12,6 +12,9 @@ from training.cutouts import OccluderBank
 from training.data import FloatArray, UInt8Array
 from training.layers import Crop, place
 
+REFLECTING_SHARE = 0.4
+"""Of the dark glasses, so many mirror something."""
+
 
 def sunglasses_layer(crop: Crop, bank: OccluderBank, rng: np.random.Generator) -> UInt8Array | None:
     """Dark glasses on the eyes: a cut-out, or drawn lenses with a frame."""
@@ -28,11 +31,12 @@ def sunglasses_layer(crop: Crop, bank: OccluderBank, rng: np.random.Generator) -
         cutout = bank.glasses[rng.integers(len(bank.glasses))]
         if rng.random() < 0.5:
             cutout = np.ascontiguousarray(cutout[:, ::-1])
-        return place(
+        layer = place(
             cutout, (float(centre[0]), float(centre[1])), distance * rng.uniform(2.0, 2.5), angle, crop
         )
+        return reflect(layer, crop, bank, rng) if rng.random() < REFLECTING_SHARE else layer
     layer = np.zeros((*crop.face.shape, 4), np.uint8)
-    colour = rng.integers(0, 70, 3)
+    colour = rng.integers(0, 70, 3) if rng.random() < 0.85 else rng.integers(30, 200, 3)
     frame = rng.integers(0, 200, 3) if rng.random() < 0.3 else colour // 2
     _draw_glasses(layer, (left, right), distance, angle, rng, lens=colour, frame=frame)
     if rng.random() < 0.4:
@@ -40,7 +44,39 @@ def sunglasses_layer(crop: Crop, bank: OccluderBank, rng: np.random.Generator) -
             :, None, None
         ]
         layer[:, :, :3] = np.clip(layer[:, :, :3] * shade, 0, 150).astype(np.uint8)
+    if rng.random() < REFLECTING_SHARE:
+        layer = reflect(layer, crop, bank, rng)
     return np.asarray(cv2.GaussianBlur(layer, (3, 3), 0), np.uint8)
+
+
+def reflect(layer: UInt8Array, crop: Crop, bank: OccluderBank, rng: np.random.Generator) -> UInt8Array:
+    """Return a layer of glasses that mirror something: a lamp, the sky, a thing, or what the crop shows."""
+    height, width = layer.shape[:2]
+    draw = rng.random()
+    if draw < 0.35 and bank.objects:
+        thing = bank.objects[rng.integers(len(bank.objects))]
+        scene = np.asarray(cv2.resize(thing[:, :, :3], (width, height)), np.float32)
+    elif draw < 0.6:
+        scene = np.asarray(crop.image[::-1, :: rng.choice([-1, 1])], np.float32)
+    else:
+        scene = _lamps(layer, rng)
+    scene = cv2.GaussianBlur(scene, (0, 0), width * rng.uniform(0.002, 0.02)) * rng.uniform(0.2, 0.9)
+    mirroring = layer.copy()
+    mirroring[:, :, :3] = np.clip(layer[:, :, :3] * rng.uniform(0.6, 1.0) + scene, 0, 255).astype(np.uint8)
+    return mirroring
+
+
+def _lamps(layer: UInt8Array, rng: np.random.Generator) -> FloatArray:
+    """Draw a few bright spots on what is opaque in a layer, on black (h, w, 3)."""
+    scene = np.zeros((layer.shape[0], layer.shape[1], 3), np.float32)
+    ys, xs = np.nonzero(layer[:, :, 3] > 127)
+    for _ in range(int(rng.integers(1, 4)) if len(xs) else 0):
+        at = int(rng.integers(len(xs)))
+        axes = tuple(max(1, int(layer.shape[1] * rng.uniform(0.01, most))) for most in (0.09, 0.05))
+        light = float(rng.uniform(120, 255))
+        turn = float(rng.uniform(0, 180))
+        cv2.ellipse(scene, (int(xs[at]), int(ys[at])), axes, turn, 0, 360, (light, light, light), -1)
+    return scene
 
 
 def _draw_glasses(

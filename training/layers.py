@@ -95,3 +95,10 @@ def place(
     matrix = np.array([[cos, -sin, 0.0], [sin, cos, 0.0]], np.float32)
     matrix[:, 2] = np.array(centre) - matrix[:, :2] @ np.array([width / 2, height / 2])
     return warp_layer(cutout, matrix, (crop.face.shape[0], crop.face.shape[1]))
+
+
+def shading(cutout: UInt8Array) -> FloatArray:
+    """Return the brightness of every pixel of a cut-out over the mean of the opaque ones, (h, w, 1)."""
+    brightness = cutout[:, :, :3].mean(2, keepdims=True, dtype=np.float32)
+    opaque = brightness[cutout[:, :, 3] > 127]
+    return np.asarray(brightness / max(float(opaque.mean()) if len(opaque) else 0.0, 12.0), np.float32)

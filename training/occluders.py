@@ -11,7 +11,8 @@ import numpy as np
 from training.cutouts import OccluderBank
 from training.data import UInt8Array
 from training.glasses import add_clear_glasses, sunglasses_layer
-from training.layers import Crop, affine, composite, face_extent, place, warp_layer
+from training.hair import strands_layer, wig_layer
+from training.layers import Crop, affine, composite, face_extent, place, shading, warp_layer
 
 
 def _match_colour(cutout: UInt8Array, crop: Crop, rng: np.random.Generator) -> UInt8Array:
@@ -100,8 +101,7 @@ def head_layer(crop: Crop, bank: OccluderBank, rng: np.random.Generator) -> UInt
 def _dye(cutout: UInt8Array, crop: Crop, bank: OccluderBank, rng: np.random.Generator) -> UInt8Array:
     """Give a medical mask another cloth: a plain colour, a skin's colour, or the pattern of an object."""
     dyed = cutout.copy()
-    shade = cutout[:, :, :3].mean(2, keepdims=True) / 255.0
-    shade = shade / max(float(shade[cutout[:, :, 3] > 127].mean()), 0.05)
+    shade = shading(cutout)
     draw = rng.random()
     if draw < 0.35 and bank.objects:
         pattern = bank.objects[rng.integers(len(bank.objects))]
@@ -200,46 +200,19 @@ def bar_layer(crop: Crop, bank: OccluderBank, rng: np.random.Generator) -> UInt8
     return layer
 
 
-def hair_layer(crop: Crop, bank: OccluderBank, rng: np.random.Generator) -> UInt8Array | None:
-    """Strands of hair that fall from above the face over forehead and cheeks."""
-    extent = face_extent(crop)
-    if extent is None:
-        return None
-    coordinates, size = extent
-    left, top = coordinates.min(0)
-    right, bottom = coordinates.max(0)
-    root = np.array([rng.uniform(left, right), top - 0.1 * size])
-    tip = np.array(
-        [rng.uniform(left - 0.1 * size, right + 0.1 * size), rng.uniform((top + bottom) / 2, bottom)]
-    )
-    bend = (root + tip) / 2 + rng.normal(0, 0.25 * size, 2)
-    base = rng.integers(0, 60) if rng.random() < 0.5 else rng.integers(60, 220)
-    warm = np.array([1.0, rng.uniform(0.7, 1.0), rng.uniform(0.4, 1.0)])
-    layer = np.zeros((*crop.face.shape, 4), np.uint8)
-    steps = np.linspace(0, 1, 16)[:, None]
-    spread = size * rng.uniform(0.02, 0.09)
-    for _ in range(int(rng.integers(6, 30))):
-        jitter = rng.normal(0, spread, (3, 2))
-        a, b, c = root + jitter[0], bend + jitter[1], tip + jitter[2]
-        curve = (1 - steps) ** 2 * a + 2 * steps * (1 - steps) * b + steps**2 * c
-        colour = np.clip(base * warm * rng.uniform(0.6, 1.3), 0, 255)
-        cv2.polylines(layer, [curve.round().astype(np.int32)], False, (*(int(v) for v in colour), 255),
-                      max(1, int(size * rng.uniform(0.008, 0.025))), cv2.LINE_AA)  # fmt: skip
-    return layer
-
-
 LayerMaker = Callable[[Crop, OccluderBank, np.random.Generator], UInt8Array | None]
 
 
 LAYER_MAKERS: tuple[tuple[LayerMaker, float], ...] = (
-    (arm_layer, 0.32),
-    (object_layer, 0.14),
-    (sunglasses_layer, 0.12),
-    (medical_mask_layer, 0.17),
-    (microphone_layer, 0.08),
-    (bar_layer, 0.04),
-    (hair_layer, 0.05),
-    (head_layer, 0.12),
+    (arm_layer, 0.26),
+    (object_layer, 0.12),
+    (sunglasses_layer, 0.13),
+    (medical_mask_layer, 0.14),
+    (microphone_layer, 0.07),
+    (bar_layer, 0.03),
+    (strands_layer, 0.04),
+    (wig_layer, 0.20),
+    (head_layer, 0.09),
 )
 """What is pasted, and how often (shares of all pastes)."""
 

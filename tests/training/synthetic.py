@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from training.cutouts import OccluderBank
+from training.cutouts import HairCutout, OccluderBank
 from training.data import FloatArray, UInt8Array
 from training.layers import Crop
 
@@ -67,7 +67,12 @@ def make_bank(rng: np.random.Generator) -> OccluderBank:
         return pixels
 
     return OccluderBank(
-        [cutout(90, 30)], [cutout(40, 60)], [cutout(12, 40)], [cutout(40, 60)], [cutout(60, 50)]
+        [cutout(90, 30)],
+        [cutout(40, 60)],
+        [cutout(12, 40)],
+        [cutout(40, 60)],
+        [cutout(60, 50)],
+        [HairCutout(cutout(40, 60), face_points() - np.array([34, 24], np.float32))],
     )
 
 

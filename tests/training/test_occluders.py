@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.training.synthetic import make_bank, make_crop, write_prepared
-from training.cutouts import OccluderBank, read_heads, read_occluders
-from training.glasses import add_clear_glasses
+from tests.training.synthetic import HAIR, face_points, make_bank, make_crop, write_prepared
+from training.cutouts import HairCutout, OccluderBank, read_hair, read_heads, read_occluders
+from training.glasses import add_clear_glasses, reflect
+from training.hair import MIRRORED_POINTS, fit_affine, wig_layer
 from training.layers import COVERED_ALPHA, composite
 from training.occluders import LAYER_MAKERS, LayerMaker, paste_occluders
 
@@ -123,3 +124,71 @@ def test_heads_are_cut_along_skin_and_hair(tmp_path: Path) -> None:
     heads = read_heads(tmp_path, {"a", "c"}, 1)
     assert len(heads) == 1 and heads[0].shape[2] == 4
     assert heads[0][0, 0, 3] < 128 < heads[0][110, 110, 3]
+
+
+def test_hair_is_cut_out_with_the_landmarks_of_its_wearer(tmp_path: Path) -> None:
+    write_prepared(tmp_path, ["a", "b", "c"], size=200)
+    hair = read_hair(tmp_path, {"a", "c"}, 5, size_px=100)
+    assert len(hair) == 2
+    pixels, points = hair[0].pixels, hair[0].points
+    solid = pixels[:, :, 3] > 250
+    assert solid.any() and abs(pixels[solid][:, :3].astype(int) - HAIR).max() <= 2
+    ys, xs = np.nonzero(pixels[:, :, 3])
+    assert (ys.min(), xs.min(), ys.max() + 1, xs.max() + 1) == (0, 0, *pixels.shape[:2])
+    # the drawn hair begins 0.32 of the picture left of its middle, where the nose is, and 0.36 above 0.42
+    nose = face_points(100)[27]
+    np.testing.assert_allclose(points[27], [nose[0] - 18, nose[1] - 6], atol=1.5)
+
+
+def test_hair_that_nobody_wears_is_not_cut_out(tmp_path: Path) -> None:
+    write_prepared(tmp_path, ["a"])
+    cv2.imwrite(str(tmp_path / "labels" / "a.png"), np.ones((128, 128), np.uint8))
+    assert read_hair(tmp_path, {"a"}, 5) == []
+
+
+def test_a_wig_sits_on_the_head_as_it_sat_on_its_wearer() -> None:
+    crop = make_crop()
+    fringe = np.zeros((128, 128, 4), np.uint8)
+    fringe[20:50, 30:98] = 255  # over the forehead of the drawn face, half of it above the brows
+    tops = []
+    for seed in range(20):
+        bank = OccluderBank(hair=[HairCutout(fringe, face_points())])
+        layer = wig_layer(crop, bank, np.random.default_rng(seed))
+        assert layer is not None
+        ys, xs = np.nonzero(layer[:, :, 3] > 127)
+        tops.append(ys.min())
+        assert abs(xs.mean() - 63.5) < 8 and ys.max() < 70
+    assert 10 < min(tops) < max(tops) < 35
+
+
+def test_mirrored_landmarks_are_those_of_the_mirrored_face() -> None:
+    points = face_points()
+    mirrored = points[list(MIRRORED_POINTS)] * [-1, 1] + [128, 0]
+    assert sorted(MIRRORED_POINTS) == list(range(68))
+    np.testing.assert_allclose(mirrored[:48], points[:48], atol=1e-3)
+
+
+def test_a_wig_of_a_face_seen_from_the_side_is_not_stretched_over_another() -> None:
+    flat = face_points() * np.array([0.2, 1.0], np.float32)
+    bank = OccluderBank(hair=[HairCutout(np.full((60, 20, 4), 255, np.uint8), flat)])
+    assert wig_layer(make_crop(), bank, np.random.default_rng(1)) is None
+
+
+@given(values=st.lists(st.floats(-2, 2), min_size=6, max_size=6))
+def test_an_affine_map_is_found_from_what_it_did(values: list[float]) -> None:
+    matrix = np.array(values).reshape(2, 3)
+    source = face_points()
+    found = fit_affine(source, (source @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32))
+    np.testing.assert_allclose(found, matrix, atol=1e-3)
+
+
+def test_reflections_change_colours_but_not_what_is_covered() -> None:
+    crop, bank = make_crop(), make_bank(np.random.default_rng(0))
+    layer = np.zeros((128, 128, 4), np.uint8)
+    layer[40:60, 30:98] = (20, 20, 20, 255)
+    changed = 0
+    for seed in range(10):
+        mirroring = reflect(layer, crop, bank, np.random.default_rng(seed))
+        np.testing.assert_array_equal(mirroring[:, :, 3], layer[:, :, 3])
+        changed += int((mirroring[:, :, :3] > 60).any())
+    assert changed >= 5
