@@ -107,6 +107,7 @@ class RefineConfig(_Section):
     """Clean-up of the mask of a crop; with 0 and all off it is the network's own decision."""
 
     jaw_penalty: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 80.0
+    jaw_support: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
     smallest_piece: Annotated[float, Field(ge=0, le=1)] = 0.1
     largest_component: bool = False
     fill_holes: bool = False

@@ -19,9 +19,10 @@ from landmarks.selection import select_faces
 from pipeline.config import Config
 from pipeline.crop import FaceCrop, crop_face
 from pipeline.errors import DetectionError, EngineError, PhotoError, SegmentationError
+from pipeline.jaw import jaw_evidence, small_crop_share
 from pipeline.loading import describe, load_finder, load_network
 from pipeline.network import FaceNetwork, Floats, Pixels, decide, probability
-from pipeline.refine import JAW_TOLERANCE, beyond_jaw, refine_mask
+from pipeline.refine import refine_mask
 from pipeline.results import FaceResult, PhotoResult, StageError
 from pipeline.uncrop import uncrop_instances, uncrop_mask
 
@@ -148,12 +149,13 @@ class PhotoSegmenter:
 
     def _decide(self, face: FaceLandmarks, crop: FaceCrop, margin: Floats) -> tuple[FaceResult, Floats]:
         """The face, and its margin where the mask is set (zero elsewhere) for the instance map."""
+        clean_up = self.config.refine.model_dump(exclude={"jaw_penalty", "jaw_support"})
         mask, crop_margin = decide(
-            self._without_neck(face, crop, margin),
+            self._held_to_jaw(face, crop, margin),
             crop,
             upsample=self.config.network.upsample,
             limited_size_wh=self.network.limited_size_wh((crop.box.width, crop.box.height)),
-            refine=partial(refine_mask, **self.config.refine.model_dump(exclude={"jaw_penalty"})),
+            refine=partial(refine_mask, **clean_up),
         )
         inside = mask > 0
         likely = probability(crop_margin)
@@ -163,16 +165,16 @@ class PhotoSegmenter:
         winning = np.where(inside, np.maximum(crop_margin, smallest), np.float32(0))
         return FaceResult(face, crop, mask, alpha, score), winning
 
-    def _without_neck(self, face: FaceLandmarks, crop: FaceCrop, margin: Floats) -> Floats:
-        """The margin, lowered beyond the jaw line by ``refine.jaw_penalty`` for every further face width."""
-        penalty = self.config.refine.jaw_penalty
-        if not penalty:
+    def _held_to_jaw(self, face: FaceLandmarks, crop: FaceCrop, margin: Floats) -> Floats:
+        """The margin with what the jaw line says, ``refine.jaw_penalty`` and ``refine.jaw_support``."""
+        refine, size_wh = self.config.refine, (crop.box.width, crop.box.height)
+        support = refine.jaw_support * small_crop_share(size_wh, (margin.shape[1], margin.shape[0]))
+        if not refine.jaw_penalty and not support:
             return margin
         height, width = margin.shape
-        corner, size = np.array([crop.box.x, crop.box.y]), np.array([crop.box.width, crop.box.height])
-        points = (face.points - corner + 0.5) * np.array([width, height]) / size - 0.5
-        beyond = np.maximum(beyond_jaw(points, (height, width)) - JAW_TOLERANCE, 0)
-        return np.asarray(margin - np.float32(penalty) * beyond, np.float32)
+        corner = np.array([crop.box.x, crop.box.y])
+        points = (face.points - corner + 0.5) * np.array([width, height]) / np.array(size_wh) - 0.5
+        return margin + jaw_evidence(points, (height, width), penalty=refine.jaw_penalty, support=support)
 
 
 def face_box(points: NDArray[np.integer[Any]], frame_size_wh: tuple[int, int], config: Config) -> Box:

@@ -1,4 +1,4 @@
-"""Cleaning up the mask of one face: by its landmarks, and as upstream's ``postprocessSegmentation``."""
+"""Cleaning up the mask of one face: specks, and upstream's ``postprocessSegmentation``."""
 
 from __future__ import annotations
 
@@ -6,55 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-_SUBPIXEL_BITS = 4
 _ELLIPSE_5X5 = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
-
-
-JAW = slice(0, 17)
-"""The jaw line among the 68 landmarks, from ear to ear."""
-
-JAW_TOLERANCE = 0.02
-"""The jaw line is believed to so many face widths."""
-
-
-def beyond_jaw(points: NDArray[np.float64], shape_hw: tuple[int, int]) -> NDArray[np.float32]:
-    """How far every pixel lies beyond the jaw line, in face widths; 0 on the face's side of it.
-
-    The face's side is what the jaw line encloses up to the height of the brows, and all above the brows.
-
-    Parameters
-    ----------
-    points
-        (68, 2) landmarks x, y in pixels of the map (the centre of the first pixel is 0, 0).
-    shape_hw
-        Height and width of the map.
-
-    Returns
-    -------
-    distance
-        (h, w) float32; all 0 where the landmarks have no extent.
-    """
-    jaw = points[JAW].astype(np.float64)
-    up = points[27] - points[30]
-    length, width = float(np.linalg.norm(up)), float(np.linalg.norm(jaw[16] - jaw[0]))
-    if length < 1e-3 or width < 1:
-        return np.zeros(shape_hw, np.float32)
-    up = up / length
-    sideways = np.array([-up[1], up[0]])
-    if float((jaw[16] - jaw[0]) @ sideways) < 0:
-        sideways = -sideways
-    brows = float(np.mean([points[19] @ up, points[24] @ up]))
-    left, right = (end + up * max(0.0, brows - float(end @ up)) for end in (jaw[0], jaw[16]))
-    far = 4.0 * max(shape_hw)
-    above = [right, right + sideways * far, right + (sideways + up) * far]
-    above += [left + (up - sideways) * far, left - sideways * far, left]
-    outline = np.rint(np.concatenate([jaw, above]) * 2**_SUBPIXEL_BITS).astype(np.int32)
-    inside = np.zeros(shape_hw, np.uint8)
-    cv2.fillPoly(inside, [outline], (255,), shift=_SUBPIXEL_BITS)
-    if not inside.any():
-        return np.zeros(shape_hw, np.float32)
-    distance = cv2.distanceTransform(cv2.bitwise_not(inside), cv2.DIST_L2, cv2.DIST_MASK_5)
-    return np.asarray(distance / width, np.float32)
 
 
 def refine_mask(

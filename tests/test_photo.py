@@ -43,7 +43,7 @@ class FixedFinder(FaceFinder):
         return self.faces
 
 
-AS_DECIDED = Config.model_validate({"refine": {"jaw_penalty": 0, "smallest_piece": 0}})
+AS_DECIDED = Config.model_validate({"refine": {"jaw_penalty": 0, "jaw_support": 0, "smallest_piece": 0}})
 """The network's own decision: landmarks on a circle have no jaw."""
 
 
@@ -72,9 +72,13 @@ class FailsOnDark(BrightnessEngine):
 
 
 def segmenter(
-    faces: Sequence[FaceLandmarks], config: Config | None = None, engine: BrightnessEngine | None = None
+    faces: Sequence[FaceLandmarks],
+    config: Config | None = None,
+    engine: BrightnessEngine | None = None,
+    *,
+    side_px: int = 32,
 ) -> PhotoSegmenter:
-    network = FaceNetwork(engine or BrightnessEngine(), (32, 32))
+    network = FaceNetwork(engine or BrightnessEngine(), (side_px, side_px))
     return PhotoSegmenter(config or AS_DECIDED, FixedFinder(faces), network)
 
 
@@ -149,16 +153,21 @@ def test_refinement_is_applied() -> None:
     assert filled.instances[63, 43] == 1
 
 
-def test_the_neck_is_held_to_the_jaw_line() -> None:
-    image = photo((20, 40, 50))
-    image[88:110, 35:55] = image[65, 45]  # as bright as the face, and below it
+def face_with_jaw() -> FaceLandmarks:
+    """The face at 20, 40 of 50 pixels with a jaw line around the lower half of its circle."""
     found = face_at(20, 40, 50)
     points = found.points.copy()
     angles = np.linspace(0, np.pi, 17)
     points[:17] = np.stack([45 - 25 * np.cos(angles), 65 + 25 * np.sin(angles)], 1).round()
     points[27], points[30] = (45, 55), (45, 70)
     points[19], points[24] = (35, 50), (55, 50)
-    face = FaceLandmarks(points, found.detection)
+    return FaceLandmarks(points, found.detection)
+
+
+def test_the_neck_is_held_to_the_jaw_line() -> None:
+    image = photo((20, 40, 50))
+    image[88:110, 35:55] = image[65, 45]  # as bright as the face, and below it
+    face = face_with_jaw()
     masks = [
         segmenter([face], Config.model_validate({"refine": {"jaw_penalty": penalty}})).segment(image).mask
         for penalty in (0, 1e6)
@@ -166,6 +175,21 @@ def test_the_neck_is_held_to_the_jaw_line() -> None:
     assert masks[0][93:].any()
     assert not masks[1][93:].any()
     assert (masks[1][45:80, 35:55] == masks[0][45:80, 35:55]).all()
+
+
+def test_a_small_crop_is_face_up_to_the_jaw_line() -> None:
+    image = photo((20, 40, 50))
+    image[88:91, 43:48] = 0  # the chin, up to the line, lost in a shadow
+
+    def mask(support: float, side_px: int) -> Pixels:
+        config = Config.model_validate({"refine": {"jaw_support": support}})
+        return segmenter([face_with_jaw()], config, side_px=side_px).segment(image).mask
+
+    without, supported = mask(0, 128), mask(1e6, 128)
+    assert not without[89:91, 44:47].any()
+    assert supported[89:91, 44:47].all()
+    assert (supported[45:80, 35:55] == without[45:80, 35:55]).all()
+    np.testing.assert_array_equal(mask(1e6, 16), mask(0, 16))  # the crop is more than twice as large
 
 
 def test_one_failing_face_costs_only_itself() -> None:

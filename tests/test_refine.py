@@ -7,10 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
-from numpy.typing import NDArray
 from scipy import ndimage
 
-from pipeline.refine import beyond_jaw, refine_mask
+from pipeline.refine import refine_mask
 
 masks = npst.arrays(
     np.uint8, st.tuples(st.integers(1, 12), st.integers(1, 12)), elements=st.sampled_from([0, 255])
@@ -76,47 +75,6 @@ def test_arguments_are_kept_and_checked() -> None:
     assert mask.tolist() == [[255, 0, 255]]
     with pytest.raises(ValueError, match="uint8"):
         refine_mask(np.zeros((2, 2), bool))
-
-
-def round_face(centre: tuple[float, float], radius: float, turn_deg: float = 0.0) -> NDArray[np.float64]:
-    """68 landmarks: the jaw on the lower half of a circle, brows half a radius above, the nose in between."""
-    points = np.zeros((68, 2))
-    angles = np.linspace(np.pi, 0, 17)
-    points[:17] = np.stack([np.cos(angles), np.sin(angles)], 1)
-    points[17:27] = np.stack([np.linspace(-0.7, 0.7, 10), np.full(10, -0.5)], 1)
-    points[27:31] = np.stack([np.zeros(4), np.linspace(-0.3, 0.2, 4)], 1)
-    turn = np.radians(turn_deg)
-    matrix = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
-    return np.asarray(points @ matrix.T * radius + np.array(centre), np.float64)
-
-
-@pytest.mark.parametrize("turn_deg", [0, 30, 90, 180, -135])
-def test_beyond_the_jaw_is_where_geometry_says(turn_deg: float) -> None:
-    centre, radius = (100.0, 90.0), 40.0
-    found = beyond_jaw(round_face(centre, radius, turn_deg), (200, 220))
-    assert found.dtype == np.float32
-    y, x = np.mgrid[:200, :220].astype(float)
-    turn = np.radians(turn_deg)  # into the face's own axes: across to the right, down to the chin
-    across = (x - centre[0]) * np.cos(turn) + (y - centre[1]) * np.sin(turn)
-    down = -(x - centre[0]) * np.sin(turn) + (y - centre[1]) * np.cos(turn)
-    below = (down > 4) & (np.abs(across) < 60)
-    expected = np.maximum(np.hypot(across, down) - radius, 0) / (2 * radius)
-    assert np.abs(found - expected)[below].max() < 0.03
-    assert not found[down < -0.5 * radius - 2].any()
-    beside = (np.abs(across) > radius + 4) & (np.abs(down + 8) < 4)
-    assert (found[beside] > 0).all()
-
-
-def test_a_mirrored_face_gives_the_mirrored_map() -> None:
-    face = round_face((50.0, 40.0), 25.0, 20)
-    mirrored = face * [-1, 1] + [99, 0]
-    mirrored[:17] = mirrored[16::-1]
-    found = beyond_jaw(face, (90, 100))
-    assert np.abs(beyond_jaw(mirrored, (90, 100))[:, ::-1] - found).max() < 0.03
-
-
-def test_landmarks_without_extent_have_no_beyond() -> None:
-    assert not beyond_jaw(np.full((68, 2), 7.0), (20, 30)).any()
 
 
 def test_specks_are_dropped_and_pieces_stay() -> None:
