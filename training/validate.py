@@ -28,6 +28,7 @@ from training.datasets import (
     is_celeba_validation,
     is_lfw_validation,
 )
+from training.label_faults import read_faults, without_faults
 from training.scoring import masked_iou
 from training.traits import TRAITS, traits_of
 
@@ -39,30 +40,36 @@ SHEET_TILE_PX, SHEET_COLUMNS = 240, 8
 
 @dataclass(frozen=True)
 class Photograph:
-    """A held-out photograph with its truth at full size; `weight` is 0 where the truth does not say."""
+    """A held-out photograph with its truth at full size.
+
+    `weight` is 0 where the truth does not say, `sure` also where it is known to be wrong.
+    """
 
     name: str
     image: UInt8Array
     face: UInt8Array
     weight: UInt8Array
+    sure: UInt8Array
     traits: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Row:
-    """One measurement: intersection over union of the chain and of the landmark outline."""
+    """One measurement: IoU of the chain, of the chain where the truth is sure, and of the outline."""
 
     dataset: str
     condition: str
     name: str
     found: bool
     iou: float
+    sure_iou: float
     outline_iou: float
     traits: tuple[str, ...] = ()
 
 
 def held_out(data: Path) -> Iterator[tuple[str, Photograph]]:
     """Yield the held-out photographs below `data`, each with the name of its set."""
+    faults = read_faults()
     for dataset, folder, keep in (
         ("CelebAMask-HQ", data / CELEBA_FOLDER, is_celeba_validation),
         ("LFW parts", data / LFW_FOLDER, is_lfw_validation),
@@ -81,12 +88,13 @@ def held_out(data: Path) -> Iterator[tuple[str, Photograph]]:
             if source == "celebamask":
                 face, weight = celeba_mask(image, labels, points)
             traits = traits_of(image, face, labels, points, source)
-            yield dataset, Photograph(path.stem, image, face, weight, traits)
+            sure = without_faults(weight, faults.get(dataset, {}).get(path.stem, []))
+            yield dataset, Photograph(path.stem, image, face, weight, sure, traits)
 
 
 def ruin(photograph: Photograph, condition: str) -> Photograph:
     """Return the photograph under one of `CONDITIONS`; the tilt turns the truth too, in a larger frame."""
-    image, face, weight = photograph.image, photograph.face, photograph.weight
+    image, truth = photograph.image, (photograph.face, photograph.weight, photograph.sure)
     if condition == "grey":
         image = np.asarray(
             cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB), np.uint8
@@ -100,19 +108,21 @@ def ruin(photograph: Photograph, condition: str) -> Photograph:
         assert decoded is not None
         image = np.ascontiguousarray(decoded[:, :, ::-1], dtype=np.uint8)
     elif condition.startswith("tilt"):
-        height, width = face.shape
+        height, width = photograph.face.shape
         matrix = np.asarray(cv2.getRotationMatrix2D((width / 2, height / 2), TILT_DEG, 1.0), np.float64)
         cos, sin = abs(matrix[0, 0]), abs(matrix[0, 1])
         size_wh = (int(width * cos + height * sin), int(width * sin + height * cos))
         matrix[:, 2] += np.array([size_wh[0] - width, size_wh[1] - height]) / 2
         image = np.asarray(cv2.warpAffine(image, matrix, size_wh, flags=cv2.INTER_CUBIC), np.uint8)
-        face, weight = (
+        fills = (0, 255, 255)
+        face, weight, sure = (
             np.asarray(
                 cv2.warpAffine(plane, matrix, size_wh, flags=cv2.INTER_NEAREST, borderValue=fill), np.uint8
             )
-            for plane, fill in ((face, 0), (weight, 255))
+            for plane, fill in zip(truth, fills, strict=True)
         )
-    return Photograph(photograph.name, image, face, weight, photograph.traits)
+        truth = face, weight, sure
+    return Photograph(photograph.name, image, *truth, photograph.traits)
 
 
 def landmark_outline(points: FloatArray, shape_hw: tuple[int, int]) -> UInt8Array:
@@ -147,9 +157,10 @@ def measure(
     outline = np.zeros_like(mask)
     for face in result.faces:
         outline |= landmark_outline(face.landmarks.points.astype(np.float32), photograph.face.shape)
-    ious = [masked_iou(predicted, photograph.face, photograph.weight) for predicted in (mask, outline)]
+    compared = ((mask, photograph.weight), (mask, photograph.sure), (outline, photograph.weight))
+    iou, sure, bare = (masked_iou(predicted, photograph.face, weight) for predicted, weight in compared)
     found = bool(result.faces)
-    return Row(dataset, condition, photograph.name, found, ious[0], ious[1], photograph.traits), mask
+    return Row(dataset, condition, photograph.name, found, iou, sure, bare, photograph.traits), mask
 
 
 def bootstrap_interval(values: FloatArray) -> tuple[float, float]:
@@ -161,10 +172,11 @@ def bootstrap_interval(values: FloatArray) -> tuple[float, float]:
 
 
 def table(rows: list[Row]) -> str:
-    """Return a Markdown table: mean, interval, median, 10th percentile, faces found, landmark outline."""
+    """Return a Markdown table: mean, interval, without known faults, median, 10th percentile, outline."""
     lines = [
-        "| set | condition | photos | found | mean IoU (95 %) | median | 10th percentile | outline |",
-        "|---|---|---|---|---|---|---|---|",
+        "| set | condition | photos | found | mean IoU (95 %) | without known faults of labels | median "
+        "| 10th percentile | outline |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for dataset, condition in dict.fromkeys((row.dataset, row.condition) for row in rows):
         group = [row for row in rows if (row.dataset, row.condition) == (dataset, condition)]
@@ -172,7 +184,8 @@ def table(rows: list[Row]) -> str:
         low, high = bootstrap_interval(values)
         lines.append(
             f"| {dataset} | {condition} | {len(group)} | {sum(row.found for row in group)} "
-            f"| {values.mean():.4f} ({low:.4f}-{high:.4f}) | {np.median(values):.4f} "
+            f"| {values.mean():.4f} ({low:.4f}-{high:.4f}) "
+            f"| {np.mean([row.sure_iou for row in group]):.4f} | {np.median(values):.4f} "
             f"| {np.percentile(values, 10):.4f} | {np.mean([row.outline_iou for row in group]):.4f} |"
         )
     return "\n".join(lines)
@@ -261,10 +274,11 @@ def main(arguments: list[str] | None = None) -> None:
     segmenter.close()
     with (options.out / "rows.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["set", "condition", "name", "found", "iou", "outline_iou", "traits"])
+        writer.writerow(["set", "condition", "name", "found", "iou", "sure_iou", "outline_iou", "traits"])
         for row in rows:
-            values = [f"{row.iou:.5f}", f"{row.outline_iou:.5f}", " + ".join(row.traits)]
-            writer.writerow([row.dataset, row.condition, row.name, row.found, *values])
+            values = [f"{value:.5f}" for value in (row.iou, row.sure_iou, row.outline_iou)]
+            traits = " + ".join(row.traits)
+            writer.writerow([row.dataset, row.condition, row.name, row.found, *values, traits])
     for dataset in dict.fromkeys(row.dataset for row, _ in tiles):
         ranked = sorted(
             ((row, tile) for row, tile in tiles if row.dataset == dataset), key=lambda pair: pair[0].iou

@@ -25,7 +25,7 @@ from training.validate import (
 def photograph() -> Photograph:
     image, labels = draw_face()
     face = np.where(labels == 1, 255, 0).astype(np.uint8)
-    return Photograph("drawn", image, face, np.full_like(face, 255))
+    return Photograph("drawn", image, face, np.full_like(face, 255), np.full_like(face, 255))
 
 
 def test_iou_of_known_masks() -> None:
@@ -51,7 +51,7 @@ def test_landmark_outline_spans_jaw_and_lifted_brows() -> None:
 def test_ruined_photographs_keep_their_truth_aligned(condition: str) -> None:
     before = photograph()
     after = ruin(before, condition)
-    assert after.image.shape[:2] == after.face.shape == after.weight.shape
+    assert after.image.shape[:2] == after.face.shape == after.weight.shape == after.sure.shape
     assert after.image.dtype == np.uint8
     assert (after.face > 0).sum() == pytest.approx((before.face > 0).sum(), rel=0.02)
     if condition == "tilt 30":
@@ -71,19 +71,20 @@ def test_bootstrap_interval_holds_the_mean_and_repeats() -> None:
 
 
 def test_table_counts_faces_that_were_not_found_as_zero() -> None:
-    rows = [Row("set", "plain", "a", True, 0.8, 0.7), Row("set", "plain", "b", False, 0.0, 0.0)]
+    rows = [Row("set", "plain", "a", True, 0.8, 0.9, 0.7), Row("set", "plain", "b", False, 0, 0, 0)]
     line = table(rows).splitlines()[-1]
     assert line.startswith("| set | plain | 2 | 1 | 0.4000 (")
+    assert ") | 0.4500 | " in line
     assert line.endswith("| 0.3500 |")
 
 
 def test_traits_are_compared_with_their_own_set() -> None:
     rows = [
-        Row("easy", "plain", "a", True, 0.96, 0.8, ("dark",)),
-        Row("easy", "plain", "b", True, 0.98, 0.8),
-        Row("easy", "grey", "a", True, 0.1, 0.8, ("dark",)),
-        Row("hard", "plain", "c", False, 0.90, 0.8, ("dark", "hat")),
-        Row("hard", "plain", "d", True, 0.80, 0.8),
+        Row("easy", "plain", "a", True, 0.96, 0.96, 0.8, ("dark",)),
+        Row("easy", "plain", "b", True, 0.98, 0.98, 0.8),
+        Row("easy", "grey", "a", True, 0.1, 0.1, 0.8, ("dark",)),
+        Row("hard", "plain", "c", False, 0.90, 0.90, 0.8, ("dark", "hat")),
+        Row("hard", "plain", "d", True, 0.80, 0.80, 0.8),
     ]
     dark, hat = trait_table(rows).splitlines()[2:]
     assert dark == "| dark | 2 | 1 | 0.930 | 0.906 | +0.020 |"
