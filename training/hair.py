@@ -39,7 +39,7 @@ def wig_layer(crop: Crop, bank: OccluderBank, rng: np.random.Generator) -> UInt8
     stretches = np.linalg.svd(matrix[:, :2], compute_uv=False)
     if stretches[1] < 1e-3 or stretches[0] > STEEPEST_STRETCH * stretches[1]:
         return None
-    if rng.random() < 0.5:
+    if rng.random() < 0.35:
         cutout = _dye_hair(cutout, crop, rng)
     if rng.random() < 0.4:
         cutout = _coarsen(cutout, rng.uniform(0.25, 0.7))
@@ -56,9 +56,9 @@ def fit_affine(source: FloatArray, target: FloatArray) -> FloatArray:
 def _dye_hair(cutout: UInt8Array, crop: Crop, rng: np.random.Generator) -> UInt8Array:
     """Give hair the colour of the face's skin or nearly so, or white, grey, fair, brown or black."""
     draw, skin = rng.random(), crop.image[crop.face > 127]
-    if draw < 0.4 and len(skin):
+    if draw < 0.3 and len(skin):
         colour = np.median(skin, axis=0) * rng.uniform(0.75, 1.2) * rng.uniform(0.92, 1.08, 3)
-    elif draw < 0.7:
+    elif draw < 0.6:
         colour = rng.uniform(90, 235) * rng.uniform(0.96, 1.04, 3)
     else:
         colour = rng.uniform(20, 220) * np.array([1.0, rng.uniform(0.7, 0.95), rng.uniform(0.4, 0.8)])

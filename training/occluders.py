@@ -211,10 +211,14 @@ LAYER_MAKERS: tuple[tuple[LayerMaker, float], ...] = (
     (microphone_layer, 0.07),
     (bar_layer, 0.03),
     (strands_layer, 0.04),
-    (wig_layer, 0.20),
+    (wig_layer, 0.12),
     (head_layer, 0.09),
 )
 """What is pasted, and how often (shares of all pastes)."""
+
+
+CLEAR_GLASSES_SHARE = 0.25
+"""Of all crops, so many get clear glasses, whatever else is pasted."""
 
 
 def paste_occluders(crop: Crop, bank: OccluderBank, rng: np.random.Generator, *, share: float = 0.55) -> Crop:
@@ -231,7 +235,7 @@ def paste_occluders(crop: Crop, bank: OccluderBank, rng: np.random.Generator, *,
     share : float
         Probability of at least one occluder, 0..1.
     """
-    if rng.random() < 0.12:
+    if rng.random() < CLEAR_GLASSES_SHARE:
         crop = add_clear_glasses(crop, rng)
     if rng.random() >= share:
         return crop

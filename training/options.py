@@ -71,7 +71,7 @@ class TrainOptions:
     out: Path
     minutes: float = 60.0
     steps: int = 0
-    batch: int = 12
+    batch: int = 16
     processes: int = 0
     workers: int = -1
     device: str = "auto"

@@ -183,12 +183,12 @@ def test_an_affine_map_is_found_from_what_it_did(values: list[float]) -> None:
 
 
 def test_reflections_change_colours_but_not_what_is_covered() -> None:
-    crop, bank = make_crop(), make_bank(np.random.default_rng(0))
+    bank = make_bank(np.random.default_rng(0))
     layer = np.zeros((128, 128, 4), np.uint8)
     layer[40:60, 30:98] = (20, 20, 20, 255)
     changed = 0
     for seed in range(10):
-        mirroring = reflect(layer, crop, bank, np.random.default_rng(seed))
+        mirroring = reflect(layer, bank, np.random.default_rng(seed))
         np.testing.assert_array_equal(mirroring[:, :, 3], layer[:, :, 3])
-        changed += int((mirroring[:, :, :3] > 60).any())
+        changed += int((mirroring[:, :, :3] > 40).any())
     assert changed >= 5
