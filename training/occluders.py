@@ -217,7 +217,7 @@ LAYER_MAKERS: tuple[tuple[LayerMaker, float], ...] = (
 """What is pasted, and how often (shares of all pastes)."""
 
 
-CLEAR_GLASSES_SHARE = 0.25
+CLEAR_GLASSES_SHARE = 0.12
 """Of all crops, so many get clear glasses, whatever else is pasted."""
 
 
