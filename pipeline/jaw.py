@@ -48,7 +48,7 @@ def jaw_evidence(
 
 
 def small_crop_share(size_wh: tuple[int, int], network_size_wh: tuple[int, int]) -> float:
-    """How much a crop is too small to show an edge as finely as the network could see it.
+    """Tell how far a crop is too small to show an edge as finely as the network could see it.
 
     Parameters
     ----------
@@ -66,7 +66,12 @@ def small_crop_share(size_wh: tuple[int, int], network_size_wh: tuple[int, int])
 def from_jaw(points: NDArray[np.float64], shape_hw: tuple[int, int]) -> NDArray[np.float32]:
     """How far every pixel lies from the jaw line, to either side, in face widths.
 
-    Parameters are those of `jaw_evidence`; infinite where the jaw line has no extent.
+    Parameters are those of `jaw_evidence`; infinite where the jaw line has no extent or lies off the map.
+
+    Returns
+    -------
+    distance
+        (h, w) float32.
     """
     jaw = points[JAW].astype(np.float64)
     width = float(np.linalg.norm(jaw[16] - jaw[0]))
@@ -85,18 +90,12 @@ def beyond_jaw(points: NDArray[np.float64], shape_hw: tuple[int, int]) -> NDArra
     """How far every pixel lies beyond the jaw line, in face widths; 0 on the face's side of it.
 
     The face's side is what the jaw line encloses up to the height of the brows, and all above the brows.
-
-    Parameters
-    ----------
-    points
-        (68, 2) landmarks x, y in pixels of the map (the centre of the first pixel is 0, 0).
-    shape_hw
-        Height and width of the map.
+    Parameters are those of `jaw_evidence`; all 0 where the landmarks have no extent.
 
     Returns
     -------
     distance
-        (h, w) float32; all 0 where the landmarks have no extent.
+        (h, w) float32.
     """
     jaw = points[JAW].astype(np.float64)
     up = points[27] - points[30]
