@@ -80,7 +80,8 @@ LOCK := uv pip compile --universal --fork-strategy fewest --no-build --generate-
 	--no-header --no-annotate --quiet
 lock: ## write the lock files anew from pyproject.toml; UPGRADE=--upgrade takes newer versions
 	$(LOCK) $(UPGRADE) --python-version 3.11 pyproject.toml -o requirements.lock
-	$(LOCK) $(UPGRADE) --python-version 3.11 pyproject.toml --extra dev --extra openvino --extra ray \
+	$(LOCK) $(UPGRADE) --python-version 3.11 pyproject.toml --extra dev --extra formats --extra openvino --extra ray \
+		--extra serve --extra video \
 		-c requirements.lock -o requirements-dev.lock
 	echo onnxruntime | $(LOCK) $(UPGRADE) --python-version 3.11 pyproject.toml --extra gpu \
 		-c requirements.lock --excludes /dev/stdin -o requirements-gpu.lock
