@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import UnionType
@@ -16,6 +17,14 @@ from pipeline.errors import ConfigError, Problem
 Positive = Annotated[int, Field(gt=0, strict=True)]
 Auto = Literal["auto"]
 _MAX_DEPTH = 8
+_log = logging.getLogger(__name__)
+
+RENAMED = {
+    "crop.max_side_px": "network.max_side_px",
+    "refine.jaw_penalty": "scores.jaw_penalty",
+    "refine.jaw_support": "scores.jaw_support",
+}
+"""Keys of earlier versions and their names of today; the old ones are still taken, with a warning."""
 
 
 class _Section(BaseModel):
@@ -67,18 +76,18 @@ class FacesConfig(_Section):
 
 
 class CropConfig(_Section):
-    """The find_face_landmarks crop. ``max_side_px`` shrinks larger crops (upstream: 350)."""
+    """The find_face_landmarks crop."""
 
     convention: Literal["cpp", "matlab"] = "cpp"
     square: bool = True
-    max_side_px: Positive | None = 350
 
 
 class NetworkConfig(_Section):
-    """The Caffe network and how crops are fed to it."""
+    """The Caffe network and how crops are fed to it. ``max_side_px`` shrinks larger crops (upstream: 350)."""
 
     model: Annotated[str, Field(min_length=1)] = "uncrop_256"
     weights: str | None = None
+    max_side_px: Positive | None = 350
     scale: bool = True
     upsample: Literal["scores", "nearest"] = "scores"
     mirror: bool = False
@@ -103,11 +112,16 @@ class EngineConfig(_Section):
     caffe: CaffeEngineConfig = CaffeEngineConfig()
 
 
-class RefineConfig(_Section):
-    """Clean-up of the mask of a crop; with 0 and all off it is the network's own decision."""
+class ScoresConfig(_Section):
+    """What is said to the network's scores before the decision; with 0 the network alone decides."""
 
     jaw_penalty: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 80.0
     jaw_support: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+
+
+class RefineConfig(_Section):
+    """Clean-up of the mask of a crop; with 0 and all off it is the decision itself."""
+
     smallest_piece: Annotated[float, Field(ge=0, le=1)] = 0.1
     largest_component: bool = False
     fill_holes: bool = False
@@ -136,6 +150,7 @@ class Config(_Section):
     crop: CropConfig = CropConfig()
     network: NetworkConfig = NetworkConfig()
     engine: EngineConfig = EngineConfig()
+    scores: ScoresConfig = ScoresConfig()
     refine: RefineConfig = RefineConfig()
     execution: ExecutionConfig = ExecutionConfig()
 
@@ -169,10 +184,10 @@ def load_config(
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for source, layer in _layers(Path(path), problems):
-        _merge(values, layer, source, origins)
+        _merge(values, _renamed(layer, source, problems), source, origins)
     for override in overrides:
-        layer = _override(override, problems)
-        _merge(values, layer, f"--set {override}", origins)
+        layer, source = _override(override, problems), f"--set {override}"
+        _merge(values, _renamed(layer, source, problems), source, origins)
     _merge(values, options or {}, "command line", origins)
     _check_keys(Config, values, (), origins, str(path), problems)
     known = {problem.key for problem in problems}
@@ -232,6 +247,24 @@ def _read_yaml(path: Path, problems: list[Problem]) -> dict[str, Any]:
             kind = type(loaded).__name__
             problems.append(Problem(str(path), "", f"expected sections such as 'input:', got a {kind}"))
     return {}
+
+
+def _renamed(layer: Mapping[str, Any], source: str, problems: list[Problem]) -> dict[str, Any]:
+    """The values of one source with the keys of earlier versions under their names of today."""
+    renamed = dict(layer)
+    for old, new in RENAMED.items():
+        (old_section, old_key), (section, key) = old.split("."), new.split(".")
+        given, target = renamed.get(old_section), renamed.get(section) or {}
+        if not isinstance(given, dict) or old_key not in given or not isinstance(target, dict):
+            continue
+        if key in target:
+            problems.append(Problem(source, old, f"is called {new} now, which is given too; keep that one"))
+        else:
+            _log.warning("%s: %s is called %s now; the old name will go", source, old, new)
+        value = given[old_key]
+        renamed[old_section] = {name: given[name] for name in given if name != old_key}
+        renamed[section] = {key: value, **target}
+    return renamed
 
 
 def _override(text: str, problems: list[Problem]) -> dict[str, Any]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from pipeline.scores import CropScores
 
 JAW = slice(0, 17)
 """The jaw line among the 68 landmarks, from ear to ear."""
@@ -16,6 +20,30 @@ REACH = 0.03
 """Face widths from the jaw line within which it speaks for the face."""
 
 _SUBPIXEL_BITS = 4
+
+
+def held_to_jaw(
+    scores: CropScores, points: NDArray[np.integer[Any]], *, penalty: float, support: float
+) -> CropScores:
+    """The scores of a crop with what the jaw line says.
+
+    Parameters
+    ----------
+    scores
+        Of the crop.
+    points
+        (68, 2) landmarks x, y in pixels of the photograph.
+    penalty
+        ``scores.jaw_penalty``: score lost for every face width beyond the jaw line, after `TOLERANCE`.
+    support
+        ``scores.jaw_support``: score gained on the jaw line by crops that the network sees enlarged, less by
+        those up to twice the grid's size.
+    """
+    support *= small_crop_share(scores.crop.size_wh, scores.grid_size_wh)
+    if not penalty and not support:
+        return scores
+    shape_hw = scores.margin.shape[0], scores.margin.shape[1]
+    return scores.plus(jaw_evidence(scores.to_grid(points), shape_hw, penalty=penalty, support=support))
 
 
 def jaw_evidence(

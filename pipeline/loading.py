@@ -72,7 +72,7 @@ def load_network(config: Config) -> FaceNetwork:
         engine,
         size_wh,
         scale=config.network.scale,
-        max_side_px=config.crop.max_side_px,
+        max_side_px=config.network.max_side_px,
         mirror=config.network.mirror,
         batch_size=config.network.batch_size,
         face_channel=model.face_channel,

@@ -1,4 +1,4 @@
-"""Crops in, scores and masks out: preprocessing, the engine, the decision. One code for every engine.
+"""Crops in, scores out: preprocessing and the engine. One code for every engine.
 
 The formulas are those of upstream's ``face_seg.cpp`` (Nirkin et al., "On Face Segmentation, Face Swapping,
 and Face Perception", FG 2018): BGR minus the mean, stretched with cubic interpolation, and a pixel is face
@@ -7,26 +7,21 @@ where the score of channel 0 is below the score of the face channel.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.crop import FaceCrop
 from pipeline.engines.base import Engine
 from pipeline.errors import ModelFormatError, SegmentationError
+from pipeline.scores import CropScores, Floats, Pixels
 
 MEAN_BGR = np.array([104.00698793, 116.66876762, 122.67891434], np.float32)
 """Mean of the training pictures, BGR, 0-255 (face_seg.h)."""
 
 FACE_CHANNEL = {2: 1, 21: 15}
 """Number of classes -> channel of the face: face_seg.cpp; 15 is "person" of PASCAL VOC's 21 classes."""
-
-Pixels = NDArray[np.uint8]
-Floats = NDArray[np.float32]
-_Scalar = TypeVar("_Scalar", bound=np.generic)
 
 
 def face_channel_of(classes: int, known: int | None = None, path: str = "network.model") -> int:
@@ -96,7 +91,7 @@ class FaceNetwork:
         self.batch_size = batch_size
         self.face_channel = face_channel
 
-    def margins(self, crops: Sequence[FaceCrop]) -> list[Floats]:
+    def scores(self, crops: Sequence[FaceCrop]) -> list[CropScores]:
         """Face score minus background score of every crop, on the network's grid.
 
         Parameters
@@ -106,8 +101,8 @@ class FaceNetwork:
 
         Returns
         -------
-        margins
-            One (network height, network width) float32 array a crop; above zero is face.
+        scores
+            One a crop, in the same order.
 
         Raises
         ------
@@ -119,7 +114,7 @@ class FaceNetwork:
             The network has a number of classes with no known face channel.
         """
         inputs = [self._preprocess(crop.pixels) for crop in crops]
-        results: list[Floats | None] = [None] * len(inputs)
+        margins: dict[int, Floats] = {}
         by_shape: dict[tuple[int, ...], list[int]] = {}
         for index, array in enumerate(inputs):
             by_shape.setdefault(array.shape, []).append(index)
@@ -128,8 +123,11 @@ class FaceNetwork:
                 chosen = indices[start : start + self.batch_size]
                 batch = np.stack([inputs[index] for index in chosen])
                 for index, margin in zip(chosen, self._predict(batch), strict=True):
-                    results[index] = margin
-        return [margin for margin in results if margin is not None]
+                    margins[index] = margin
+        return [
+            CropScores(margins[index], crop, self.limited_size_wh(crop.size_wh))
+            for index, crop in enumerate(crops)
+        ]
 
     def limited_size_wh(self, size_wh: tuple[int, int]) -> tuple[int, int]:
         """Width and height of a crop after ``max_side_px``."""
@@ -178,65 +176,3 @@ class FaceNetwork:
                 "the engine gave scores that are not finite; check the weights, or use engine.precision: f32"
             )
         return margin
-
-
-def decide(
-    margin: Floats,
-    crop: FaceCrop,
-    *,
-    upsample: str = "scores",
-    limited_size_wh: tuple[int, int] | None = None,
-    refine: Callable[[Pixels], Pixels] = lambda mask: mask,
-) -> tuple[Pixels, Floats]:
-    """Turn margins on the network's grid into the mask of a crop.
-
-    Parameters
-    ----------
-    margin
-        (network height, network width) float32, face score minus background score.
-    crop
-        The crop it was computed from.
-    upsample
-        ``scores``: bring the margin to the crop's size, then decide, then refine: smooth edges. ``nearest``:
-        decide and refine on the network's grid, then bring the mask to the crop's size with nearest
-        neighbours, as face_seg.cpp does.
-    limited_size_wh
-        Size the crop was shrunk to before the network; ``nearest`` passes through it.
-    refine
-        Clean-up of a mask.
-
-    Returns
-    -------
-    mask
-        (crop height, crop width) uint8, 0 or 255.
-    crop_margin
-        (crop height, crop width) float32 margin.
-    """
-    size_wh = (crop.box.width, crop.box.height)
-    if upsample == "nearest":
-        mask = refine(_positive(margin))
-        crop_margin = margin
-        for target_wh in (limited_size_wh or size_wh, size_wh):
-            mask = _resize(mask, target_wh, cv2.INTER_NEAREST)
-            crop_margin = _resize(crop_margin, target_wh, cv2.INTER_NEAREST)
-        return mask, crop_margin
-    shrinks = margin.shape[0] > size_wh[1]
-    crop_margin = _resize(margin, size_wh, cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
-    return refine(_positive(crop_margin)), crop_margin
-
-
-def probability(margin: Floats) -> Floats:
-    """Probability of face against background: the softmax of the two scores, from their difference."""
-    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(margin, -60.0, 60.0))), np.float32)
-
-
-def _positive(margin: Floats) -> Pixels:
-    return np.where(margin > 0, np.uint8(255), np.uint8(0))
-
-
-def _resize(array: NDArray[_Scalar], size_wh: tuple[int, int], interpolation: int) -> NDArray[_Scalar]:
-    if (array.shape[1], array.shape[0]) == size_wh:
-        return array
-    source: Any = array  # OpenCV's types know no generic dtype
-    resized = cv2.resize(source, size_wh, interpolation=interpolation)
-    return np.asarray(resized, array.dtype)

@@ -19,11 +19,12 @@ from landmarks.selection import select_faces
 from pipeline.config import Config
 from pipeline.crop import FaceCrop, crop_face
 from pipeline.errors import DetectionError, EngineError, PhotoError, SegmentationError
-from pipeline.jaw import jaw_evidence, small_crop_share
+from pipeline.jaw import held_to_jaw
 from pipeline.loading import describe, load_finder, load_network
-from pipeline.network import FaceNetwork, Floats, Pixels, decide, probability
+from pipeline.network import FaceNetwork
 from pipeline.refine import refine_mask
-from pipeline.results import FaceResult, PhotoResult, StageError
+from pipeline.results import FaceResult, PhotoResult, StageError, Status
+from pipeline.scores import CropScores, Floats, Pixels, probability
 from pipeline.uncrop import uncrop_instances, uncrop_mask
 
 
@@ -76,19 +77,71 @@ class PhotoSegmenter:
         PhotoError, EngineError
             A stage failed for the photograph as a whole.
         """
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-            raise ValueError(f"image: expected (H, W, 3) uint8, got {image.shape} {image.dtype}")
-        frame_size_wh = (image.shape[1], image.shape[0])
         clock = _Clock()
         with clock.stage("landmarks"):
-            found = self._find(image)
-            wanted = select_faces(found, frame_size_wh, self.config.faces.select)
+            wanted = self.find(image)
+        return self._segment_faces(image, wanted, clock)
+
+    def find(self, image: Pixels) -> tuple[FaceLandmarks, ...]:
+        """Find the faces of a photograph that are wanted (``faces.select``): the first half of `segment`.
+
+        Parameters
+        ----------
+        image
+            (H, W, 3) uint8 RGB, upright; it is not changed.
+
+        Returns
+        -------
+        faces
+            In the order found; none is an answer too.
+
+        Raises
+        ------
+        ValueError
+            ``image`` is not (H, W, 3) uint8.
+        DetectionError
+            The search failed.
+        """
+        size_wh = _size_wh(image)
+        try:
+            found = self.finder.find(image)
+        except (RuntimeError, cv2.error) as error:
+            raise DetectionError(f"the search for faces failed: {error}") from error
+        return select_faces(found, size_wh, self.config.faces.select)
+
+    def segment_faces(self, image: Pixels, faces: Sequence[FaceLandmarks]) -> PhotoResult:
+        """Make the mask of each of some faces that are known already: the second half of `segment`.
+
+        Parameters
+        ----------
+        image
+            (H, W, 3) uint8 RGB, upright; it is not changed.
+        faces
+            Faces of this photograph, from `find`, from another frame or from landmarks of the caller's own.
+
+        Returns
+        -------
+        PhotoResult
+            As of `segment`; its faces are in the order given.
+
+        Raises
+        ------
+        ValueError
+            ``image`` is not (H, W, 3) uint8.
+        PhotoError, EngineError
+            A stage failed for the photograph as a whole.
+        """
+        return self._segment_faces(image, faces, _Clock())
+
+    def _segment_faces(self, image: Pixels, wanted: Sequence[FaceLandmarks], clock: _Clock) -> PhotoResult:
+        frame_size_wh = _size_wh(image)
+        errors: list[StageError] = []
         with clock.stage("crop"):
-            pairs, errors = self._crop(image, wanted)
+            pairs = self._crop(image, wanted, errors)
         with clock.stage("network"):
             scored = self._score(pairs, errors)
         with clock.stage("uncrop"):
-            decided = [self._decide(face, crop, margin) for face, crop, margin in scored]
+            decided = [self._decide(face, scores) for face, scores in scored]
             faces = tuple(face for face, _ in decided)
             crops = [face.crop for face in faces]
             instances = uncrop_instances([margin for _, margin in decided], crops, frame_size_wh)
@@ -98,7 +151,7 @@ class PhotoSegmenter:
             raise SegmentationError(
                 f"none of {len(wanted)} faces could be segmented; the first: {first.message}"
             )
-        status: Any = "partial" if errors else "ok" if faces else "no_face"
+        status: Status = "partial" if errors else "ok" if faces else "no_face"
         return PhotoResult(status, instances, alpha, faces, tuple(errors), clock.seconds)
 
     def describe(self) -> dict[str, Any]:
@@ -109,72 +162,57 @@ class PhotoSegmenter:
         """Free the engine. The segmenter must not be used afterwards."""
         self.network.engine.close()
 
-    def _find(self, image: Pixels) -> Sequence[FaceLandmarks]:
-        try:
-            return self.finder.find(image)
-        except (RuntimeError, cv2.error) as error:
-            raise DetectionError(f"the search for faces failed: {error}") from error
-
     def _crop(
-        self, image: Pixels, faces: Sequence[FaceLandmarks]
-    ) -> tuple[list[tuple[FaceLandmarks, FaceCrop]], list[StageError]]:
+        self, image: Pixels, faces: Sequence[FaceLandmarks], errors: list[StageError]
+    ) -> list[tuple[FaceLandmarks, FaceCrop]]:
         pairs: list[tuple[FaceLandmarks, FaceCrop]] = []
-        errors: list[StageError] = []
         for face in faces:
             try:
                 box = face_box(face.points, (image.shape[1], image.shape[0]), self.config)
                 pairs.append((face, crop_face(image, box)))
             except ValueError as error:
                 errors.append(StageError("crop", "ValueError", f"face at {face.detection.box}: {error}"))
-        return pairs, errors
+        return pairs
 
     def _score(
         self, pairs: Sequence[tuple[FaceLandmarks, FaceCrop]], errors: list[StageError]
-    ) -> list[tuple[FaceLandmarks, FaceCrop, Floats]]:
-        """Margins of all crops; when the batch fails, one by one, so that a face costs only itself."""
+    ) -> list[tuple[FaceLandmarks, CropScores]]:
+        """Scores of all crops; when the batch fails, one by one, so that a face costs only itself."""
         try:
-            margins = self.network.margins([crop for _, crop in pairs])
-            return [(face, crop, margin) for (face, crop), margin in zip(pairs, margins, strict=True)]
+            scores = self.network.scores([crop for _, crop in pairs])
+            return [(face, of_face) for (face, _), of_face in zip(pairs, scores, strict=True)]
         except (EngineError, PhotoError):
             if len(pairs) < 2:
                 raise
-        scored: list[tuple[FaceLandmarks, FaceCrop, Floats]] = []
+        scored: list[tuple[FaceLandmarks, CropScores]] = []
         for face, crop in pairs:
             try:
-                scored.append((face, crop, self.network.margins([crop])[0]))
+                scored.append((face, self.network.scores([crop])[0]))
             except (EngineError, PhotoError) as error:
                 message = f"face at {face.detection.box}: {error}"
                 errors.append(StageError("network", type(error).__name__, message))
         return scored
 
-    def _decide(self, face: FaceLandmarks, crop: FaceCrop, margin: Floats) -> tuple[FaceResult, Floats]:
+    def _decide(self, face: FaceLandmarks, scores: CropScores) -> tuple[FaceResult, Floats]:
         """The face, and its margin where the mask is set (zero elsewhere) for the instance map."""
-        clean_up = self.config.refine.model_dump(exclude={"jaw_penalty", "jaw_support"})
-        mask, crop_margin = decide(
-            self._held_to_jaw(face, crop, margin),
-            crop,
-            upsample=self.config.network.upsample,
-            limited_size_wh=self.network.limited_size_wh((crop.box.width, crop.box.height)),
-            refine=partial(refine_mask, **clean_up),
-        )
+        settings = self.config.scores
+        held = held_to_jaw(scores, face.points, penalty=settings.jaw_penalty, support=settings.jaw_support)
+        refine = partial(refine_mask, **self.config.refine.model_dump())
+        mask, crop_margin = held.decide(upsample=self.config.network.upsample, refine=refine)
         inside = mask > 0
         likely = probability(crop_margin)
         score = float(likely[inside].mean()) if inside.any() else 0.0
         alpha = np.rint(likely * 255).astype(np.uint8) if self.config.output.soft_masks else None
         smallest = np.finfo(np.float32).tiny
         winning = np.where(inside, np.maximum(crop_margin, smallest), np.float32(0))
-        return FaceResult(face, crop, mask, alpha, score), winning
+        return FaceResult(face, scores.crop, mask, alpha, score), winning
 
-    def _held_to_jaw(self, face: FaceLandmarks, crop: FaceCrop, margin: Floats) -> Floats:
-        """The margin with what the jaw line says, ``refine.jaw_penalty`` and ``refine.jaw_support``."""
-        refine, size_wh = self.config.refine, (crop.box.width, crop.box.height)
-        support = refine.jaw_support * small_crop_share(size_wh, (margin.shape[1], margin.shape[0]))
-        if not refine.jaw_penalty and not support:
-            return margin
-        height, width = margin.shape
-        corner = np.array([crop.box.x, crop.box.y])
-        points = (face.points - corner + 0.5) * np.array([width, height]) / np.array(size_wh) - 0.5
-        return margin + jaw_evidence(points, (height, width), penalty=refine.jaw_penalty, support=support)
+
+def _size_wh(image: Pixels) -> tuple[int, int]:
+    """Width and height of a photograph, checked to be one."""
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise ValueError(f"image: expected (H, W, 3) uint8, got {image.shape} {image.dtype}")
+    return image.shape[1], image.shape[0]
 
 
 def face_box(points: NDArray[np.integer[Any]], frame_size_wh: tuple[int, int], config: Config) -> Box:

@@ -19,7 +19,7 @@ def uncrop_mask(mask_hw: NDArray[_Scalar], crop: FaceCrop) -> NDArray[_Scalar]:
     Parameters
     ----------
     mask_hw
-        (box height, box width) array of any dtype, pixel for pixel with ``crop.pixels``.
+        (crop height, crop width) array of any dtype, pixel for pixel with ``crop.pixels``.
     crop
         The crop it belongs to.
 
@@ -36,7 +36,7 @@ def uncrop_mask(mask_hw: NDArray[_Scalar], crop: FaceCrop) -> NDArray[_Scalar]:
     _check_shape("mask_hw", mask_hw, crop)
     width, height = crop.frame_size_wh
     frame = np.zeros((height, width), mask_hw.dtype)
-    frame[crop.frame_slices] = mask_hw[crop.crop_slices]
+    frame[crop.frame_slices] = crop.in_frame(mask_hw)
     return frame
 
 
@@ -48,7 +48,7 @@ def uncrop_instances(
     Parameters
     ----------
     margins
-        One (box height, box width) float32 array a face: its score where the mask is set, and a value
+        One (crop height, crop width) float32 array a face: its score where the mask is set, and a value
         not above zero elsewhere.
     crops
         The crops they belong to, in the same order.
@@ -74,7 +74,7 @@ def uncrop_instances(
         _check_shape(f"margins[{number - 1}]", margin, crop)
         if crop.frame_size_wh != frame_size_wh:
             raise ValueError(f"crops[{number - 1}]: its frame is {crop.frame_size_wh}, not {frame_size_wh}")
-        window, inside = crop.frame_slices, margin[crop.crop_slices]
+        window, inside = crop.frame_slices, crop.in_frame(margin)
         wins = inside > best[window]
         instances[window][wins] = number
         best[window][wins] = inside[wins]
@@ -82,6 +82,6 @@ def uncrop_instances(
 
 
 def _check_shape(name: str, array: NDArray[Any], crop: FaceCrop) -> None:
-    expected = (crop.box.height, crop.box.width)
+    expected = crop.size_wh[::-1]
     if array.shape != expected:
         raise ValueError(f"{name}: expected shape {expected} of the crop, got {array.shape}")

@@ -22,7 +22,9 @@ LAYERS = (
     ("pipeline.models", "pipeline.model_install"),
     ("pipeline.engines",),
     (
+        "pipeline.turns",
         "pipeline.crop",
+        "pipeline.scores",
         "pipeline.results",
         "pipeline.uncrop",
         "pipeline.jaw",

@@ -48,11 +48,11 @@ def test_shipped_configs_are_valid(path: Path) -> None:
 def test_extends_and_overrides_come_in_order(tmp_path: Path) -> None:
     write(tmp_path, "engine: {threads: 1, name: openvino}\nfaces: {select: main}", "base.yaml")
     path = write(tmp_path, "extends: base.yaml\nengine: {threads: 2}")
-    config = load_config(path, ["engine.device=gpu", "input.paths=[a, b]", "crop.max_side_px=null"])
+    config = load_config(path, ["engine.device=gpu", "input.paths=[a, b]", "network.max_side_px=null"])
     assert (config.engine.threads, config.engine.name, config.engine.device) == (2, "openvino", "gpu")
     assert config.faces.select == "main"
     assert config.input.paths == ("a", "b")
-    assert config.crop.max_side_px is None
+    assert config.network.max_side_px is None
 
 
 def test_config_is_frozen() -> None:
@@ -203,3 +203,37 @@ def test_any_value_at_any_key_loads_or_is_explained(tmp_path: Path, data: st.Dat
 )
 def test_any_overrides_load_or_are_explained(overrides: list[str]) -> None:
     loads_or_explains(CONFIGS / "default.yaml", tuple(overrides))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("crop.max_side_px", "network.max_side_px"),
+        ("refine.jaw_penalty", "scores.jaw_penalty"),
+        ("refine.jaw_support", "scores.jaw_support"),
+    ],
+)
+def test_keys_of_earlier_versions_are_taken_with_a_warning(
+    old: str, new: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (old_section, old_key), (section, key) = old.split("."), new.split(".")
+    write(tmp_path, f"{section}: {{{key}: 9}}", "base.yaml")
+    path = write(tmp_path, f"extends: base.yaml\n{old_section}: {{{old_key}: 7}}")
+    assert load_config(path).model_dump()[section][key] == 7
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{path}: {old} is called {new} now; the old name will go"
+    ]
+    assert load_config(path, [f"{old}=5"]).model_dump()[section][key] == 5
+    assert load_config(path, [f"{new}=4"]).model_dump()[section][key] == 4
+    wrong = problems_of(path, f"{old}=wide")
+    assert wrong[new].startswith(f"--set {old}=wide")
+
+
+def test_an_old_key_beside_its_new_name_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, "refine: {jaw_penalty: 3}\nscores: {jaw_penalty: 4}")
+    assert problems_of(path) == {
+        "refine.jaw_penalty": f"{path}: refine.jaw_penalty: is called scores.jaw_penalty now, "
+        "which is given too; keep that one"
+    }
+    path = write(tmp_path, "refine: {jaw_penalty: 3}\nscores: 5")
+    assert set(problems_of(path)) == {"refine.jaw_penalty", "scores"}

@@ -11,7 +11,7 @@ from landmarks.geometry import Box
 from pipeline.crop import FaceCrop, crop_face
 from pipeline.engines.base import EngineInfo
 from pipeline.errors import ModelFormatError, SegmentationError
-from pipeline.network import MEAN_BGR, FaceNetwork, decide, probability
+from pipeline.network import MEAN_BGR, FaceNetwork
 
 Floats = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
@@ -60,7 +60,7 @@ def face(width: int, height: int, seed: int = 3) -> FaceCrop:
 def test_input_is_bgr_minus_mean_stretched_with_cubic_interpolation() -> None:
     engine = RecordingEngine()
     crop = face(40, 30)
-    FaceNetwork(engine, (16, 24)).margins([crop])
+    FaceNetwork(engine, (16, 24)).scores([crop])
     (batch,) = engine.batches
     bgr = cv2.resize(crop.pixels[:, :, ::-1].copy(), (16, 24), interpolation=cv2.INTER_CUBIC).astype(
         np.float64
@@ -74,8 +74,8 @@ def test_input_is_bgr_minus_mean_stretched_with_cubic_interpolation() -> None:
 def test_a_crop_of_the_networks_size_is_not_resampled() -> None:
     engine = RecordingEngine()
     crop = face(16, 16)
-    (margin,) = FaceNetwork(engine, (16, 16)).margins([crop])
-    np.testing.assert_allclose(margin, crop.pixels[:, :, 2], atol=1e-4)
+    (scores,) = FaceNetwork(engine, (16, 16)).scores([crop])
+    np.testing.assert_allclose(scores.margin, crop.pixels[:, :, 2], atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -86,8 +86,8 @@ def test_without_scale_crops_only_shrink_to_the_width_and_keep_their_shape(
     size_wh: tuple[int, int], shape_hw: tuple[int, int]
 ) -> None:
     engine = RecordingEngine()
-    (margin,) = FaceNetwork(engine, (16, 16), scale=False).margins([face(*size_wh)])
-    assert margin.shape == shape_hw
+    (scores,) = FaceNetwork(engine, (16, 16), scale=False).scores([face(*size_wh)])
+    assert scores.margin.shape == shape_hw
 
 
 def test_larger_crops_are_limited_by_area_first() -> None:
@@ -96,7 +96,8 @@ def test_larger_crops_are_limited_by_area_first() -> None:
     crop = face(60, 30)
     assert network.limited_size_wh((60, 30)) == (20, 10)
     assert network.limited_size_wh((1000, 1)) == (20, 1)
-    network.margins([crop])
+    (scores,) = network.scores([crop])
+    assert scores.limited_size_wh == (20, 10)
     small = cv2.resize(crop.pixels[:, :, ::-1].copy(), (20, 10), interpolation=cv2.INTER_AREA)
     stretched = cv2.resize(small, (16, 16), interpolation=cv2.INTER_CUBIC).astype(np.float32)
     np.testing.assert_allclose(engine.batches[0][0], stretched.transpose(2, 0, 1) - MEAN_BGR[:, None, None])
@@ -105,31 +106,32 @@ def test_larger_crops_are_limited_by_area_first() -> None:
 def test_batches_keep_the_order_and_their_size() -> None:
     engine = RecordingEngine()
     crops = [face(16, 16, seed) for seed in range(7)]
-    together = FaceNetwork(engine, (16, 16), batch_size=3).margins(crops)
+    together = FaceNetwork(engine, (16, 16), batch_size=3).scores(crops)
     assert [len(batch) for batch in engine.batches] == [3, 3, 1]
-    for crop, margin in zip(crops, together, strict=True):
-        np.testing.assert_allclose(margin, crop.pixels[:, :, 2], atol=1e-4)
+    for crop, scores in zip(crops, together, strict=True):
+        assert scores.crop is crop
+        np.testing.assert_allclose(scores.margin, crop.pixels[:, :, 2], atol=1e-4)
 
 
 def test_crops_of_different_shapes_go_in_batches_of_their_own() -> None:
     engine = RecordingEngine()
     sizes = [(8, 8), (8, 9), (8, 8)]
-    margins = FaceNetwork(engine, (16, 16), scale=False).margins([face(*size) for size in sizes])
-    assert [margin.shape for margin in margins] == [(8, 8), (9, 8), (8, 8)]
+    scores = FaceNetwork(engine, (16, 16), scale=False).scores([face(*size) for size in sizes])
+    assert [of_crop.margin.shape for of_crop in scores] == [(8, 8), (9, 8), (8, 8)]
     assert sorted(len(batch) for batch in engine.batches) == [1, 2]
 
 
 def test_no_crops_need_no_engine() -> None:
     engine = RecordingEngine()
-    assert FaceNetwork(engine, (16, 16)).margins([]) == []
+    assert FaceNetwork(engine, (16, 16)).scores([]) == []
     assert engine.batches == []
 
 
 def test_face_of_21_classes_is_channel_15_against_channel_0() -> None:
     crop = face(16, 16)
-    (two,) = FaceNetwork(RecordingEngine(2), (16, 16)).margins([crop])
-    (many,) = FaceNetwork(RecordingEngine(21), (16, 16)).margins([crop])
-    np.testing.assert_array_equal(two, many)
+    (two,) = FaceNetwork(RecordingEngine(2), (16, 16)).scores([crop])
+    (many,) = FaceNetwork(RecordingEngine(21), (16, 16)).scores([crop])
+    np.testing.assert_array_equal(two.margin, many.margin)
 
 
 def test_mirror_averages_with_the_mirrored_crop() -> None:
@@ -140,9 +142,9 @@ def test_mirror_averages_with_the_mirrored_crop() -> None:
             return scores
 
     crop = face(4, 4)
-    (plain,) = FaceNetwork(RecordingEngine(), (4, 4)).margins([crop])
-    (mirrored,) = FaceNetwork(LeftEngine(), (4, 4), mirror=True).margins([crop])
-    np.testing.assert_allclose(mirrored - plain, [[50, 0, 0, 50]] * 4, atol=1e-3)
+    (plain,) = FaceNetwork(RecordingEngine(), (4, 4)).scores([crop])
+    (mirrored,) = FaceNetwork(LeftEngine(), (4, 4), mirror=True).scores([crop])
+    np.testing.assert_allclose(mirrored.margin - plain.margin, [[50, 0, 0, 50]] * 4, atol=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -151,54 +153,16 @@ def test_mirror_averages_with_the_mirrored_crop() -> None:
 def test_scores_of_a_wrong_shape_are_refused(shape: tuple[int, ...]) -> None:
     engine = OddEngine(np.zeros(shape, np.float32))
     with pytest.raises(SegmentationError, match=r"scores of shape .* expected \(1, classes, 16, 16\)"):
-        FaceNetwork(engine, (16, 16)).margins([face(16, 16)])
+        FaceNetwork(engine, (16, 16)).scores([face(16, 16)])
 
 
 def test_scores_that_are_not_finite_are_refused() -> None:
     engine = OddEngine(np.full((1, 2, 16, 16), np.inf, np.float32))
     engine.scores[:, 0] = 0
     with pytest.raises(SegmentationError, match="not finite"):
-        FaceNetwork(engine, (16, 16)).margins([face(16, 16)])
+        FaceNetwork(engine, (16, 16)).scores([face(16, 16)])
 
 
 def test_unknown_number_of_classes_is_refused() -> None:
     with pytest.raises(ModelFormatError, match=r"7 classes.*2 \(face is 1\)"):
-        FaceNetwork(OddEngine(np.zeros((1, 7, 16, 16), np.float32)), (16, 16)).margins([face(16, 16)])
-
-
-def test_nearest_decides_on_the_networks_grid() -> None:
-    crop = face(4, 4)
-    margin = np.array([[1, -1], [0, 2]], np.float32)
-    mask, crop_margin = decide(margin, crop, upsample="nearest")
-    assert mask.tolist() == [[255, 255, 0, 0]] * 2 + [[0, 0, 255, 255]] * 2
-    assert crop_margin.tolist() == [[1, 1, -1, -1]] * 2 + [[0, 0, 2, 2]] * 2
-
-
-def test_nearest_refines_before_and_passes_through_the_limited_size() -> None:
-    crop = face(9, 9)
-    margin = np.ones((5, 5), np.float32)
-    seen: list[tuple[int, ...]] = []
-
-    def refine(mask: Pixels) -> Pixels:
-        seen.append(mask.shape)
-        return mask
-
-    mask, _ = decide(margin, crop, upsample="nearest", limited_size_wh=(3, 3), refine=refine)
-    assert seen == [(5, 5)]
-    assert mask.shape == (9, 9)
-
-
-def test_scores_are_upsampled_before_the_decision() -> None:
-    crop = face(8, 8)
-    margin = np.array([[3, -1], [3, -1]], np.float32)
-    mask, crop_margin = decide(margin, crop)
-    widths = (mask > 0).sum(axis=1)
-    assert widths.tolist() == [5] * 8  # the edge lies where the scores cross zero, not half way
-    assert (mask > 0).tolist() == (crop_margin > 0).tolist()
-
-
-def test_probability_is_the_softmax_of_the_two_scores() -> None:
-    scores = np.array([[2.0, -3.0], [0.5, 0.5], [-100, 100]])
-    softmax = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
-    margin = (scores[:, 1] - scores[:, 0]).astype(np.float32)
-    np.testing.assert_allclose(probability(margin), softmax[:, 1], atol=1e-6)
+        FaceNetwork(OddEngine(np.zeros((1, 7, 16, 16), np.float32)), (16, 16)).scores([face(16, 16)])

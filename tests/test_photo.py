@@ -43,7 +43,9 @@ class FixedFinder(FaceFinder):
         return self.faces
 
 
-AS_DECIDED = Config.model_validate({"refine": {"jaw_penalty": 0, "jaw_support": 0, "smallest_piece": 0}})
+AS_DECIDED = Config.model_validate(
+    {"scores": {"jaw_penalty": 0, "jaw_support": 0}, "refine": {"smallest_piece": 0}}
+)
 """The network's own decision: landmarks on a circle have no jaw."""
 
 
@@ -124,6 +126,18 @@ def test_a_face_beyond_the_frame_is_cut_by_it() -> None:
     assert iou(result, image) > 0.9
 
 
+def test_the_two_halves_are_the_whole() -> None:
+    image = photo((20, 40, 50), (120, 50, 60))
+    segmenting = segmenter([face_at(20, 40, 50), face_at(120, 50, 60)])
+    found = segmenting.find(image)
+    assert found == (face_at(20, 40, 50), face_at(120, 50, 60))
+    whole, half = segmenting.segment(image), segmenting.segment_faces(image, found[1:])
+    assert [face.landmarks for face in half.faces] == [found[1]]
+    np.testing.assert_array_equal(half.mask > 0, whole.instances == 2)
+    assert list(half.timings) == ["crop", "network", "uncrop"]
+    assert segmenting.segment_faces(image, []).status == "no_face"
+
+
 def test_selection_is_applied() -> None:
     image = photo((20, 40, 50), (120, 50, 60))
     config = Config.model_validate({"faces": {"select": "largest"}})
@@ -169,7 +183,7 @@ def test_the_neck_is_held_to_the_jaw_line() -> None:
     image[88:110, 35:55] = image[65, 45]  # as bright as the face, and below it
     face = face_with_jaw()
     masks = [
-        segmenter([face], Config.model_validate({"refine": {"jaw_penalty": penalty}})).segment(image).mask
+        segmenter([face], Config.model_validate({"scores": {"jaw_penalty": penalty}})).segment(image).mask
         for penalty in (0, 1e6)
     ]
     assert masks[0][93:].any()
@@ -182,7 +196,7 @@ def test_a_small_crop_is_face_up_to_the_jaw_line() -> None:
     image[88:91, 43:48] = 0  # the chin, up to the line, lost in a shadow
 
     def mask(support: float, side_px: int) -> Pixels:
-        config = Config.model_validate({"refine": {"jaw_support": support}})
+        config = Config.model_validate({"scores": {"jaw_support": support}})
         return segmenter([face_with_jaw()], config, side_px=side_px).segment(image).mask
 
     without, supported = mask(0, 128), mask(1e6, 128)
@@ -225,8 +239,11 @@ def test_errors_of_dlib_become_ours() -> None:
 
 def test_wrong_pictures_are_refused() -> None:
     for wrong in (np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8), np.zeros((4, 4, 3), np.float32)):
+        for refusing in (segmenter([]).segment, segmenter([]).find):
+            with pytest.raises(ValueError, match=r"image: expected \(H, W, 3\) uint8"):
+                refusing(wrong)  # type: ignore[arg-type]
         with pytest.raises(ValueError, match=r"image: expected \(H, W, 3\) uint8"):
-            segmenter([]).segment(wrong)  # type: ignore[arg-type]
+            segmenter([]).segment_faces(wrong, [])  # type: ignore[arg-type]
 
 
 def test_the_photo_is_not_changed() -> None:

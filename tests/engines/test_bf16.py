@@ -83,7 +83,7 @@ def crops() -> list[FaceCrop]:
 
 def masks(engine: object, crops: list[FaceCrop]) -> NDArray[np.bool_]:
     network = FaceNetwork(engine, (256, 256))  # type: ignore[arg-type]
-    return np.stack(network.margins(crops)) > 0
+    return np.stack([scores.margin for scores in network.scores(crops)]) > 0
 
 
 def exact_masks(crops: list[FaceCrop], model: ModelFiles, settings: EngineConfig) -> NDArray[np.bool_]:
