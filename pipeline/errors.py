@@ -13,6 +13,8 @@
     ├── PhotoError               one photograph failed; the run goes on
     │   ├── ImageReadError       not an image, damaged, or not readable
     │   ├── ImageTooLargeError   more pixels than ``input.max_pixels``
+    │   ├── ClipReadError        not a clip, without pictures, damaged, or not readable
+    │   ├── LandmarkFileError    a landmark file (``.lms``) is damaged or does not fit its clip
     │   ├── DetectionError       dlib failed on it
     │   ├── SegmentationError    the network stage failed on it
     │   ├── EncodingError        its results are too large for their format
@@ -136,6 +138,26 @@ class ImageReadError(PhotoError):
 
 class ImageTooLargeError(ImageReadError):
     """The image has more pixels than allowed; it was not decoded."""
+
+
+class ClipReadError(PhotoError):
+    """The file is not a clip that can be read."""
+
+    stage = "read"
+
+
+class LandmarkFileError(PhotoError):
+    """A landmark file is damaged, or does not fit the clip it is read for."""
+
+    stage = "landmarks"
+
+    def __init__(self, path: str | PathLike[str], problem: str, hint: str = "") -> None:
+        self.path, self.problem, self.hint = fspath(path), problem, hint
+        message = f"{self.path}: {problem.rstrip('.')}"
+        super().__init__(f"{message}. {hint}" if hint else message)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.path, self.problem, self.hint)
 
 
 class DetectionError(PhotoError):

@@ -36,6 +36,7 @@ LAYERS = (
     ("pipeline.photo", "pipeline.reports"),
     ("pipeline.worker",),
     ("pipeline.executors",),
+    ("pipeline.video",),
     ("pipeline.runner",),
     ("pipeline.evaluate",),
     ("run_pipeline",),
@@ -45,6 +46,7 @@ LAYERS = (
 
 # What takes a noticeable part of a second, or much memory, to import.
 HEAVY = {
+    "av",
     "caffe",
     "cv2",
     "dlib",

@@ -1,0 +1,1 @@
+"""Clips in, masks that stand still out: two passes over chunks, with tracks between them."""

@@ -1,0 +1,84 @@
+"""Animated GIF, WebP and PNG as clips, read by Pillow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFile
+
+from pipeline.errors import ClipReadError
+from pipeline.images import SNIFF_BYTES, printable, sniff_format
+from pipeline.video.timeline import Timeline
+
+ANIMATED_FORMATS = ("GIF", "WEBP", "PNG")
+
+_LEAST_MS = 20
+"""Viewers show frames that ask for less time for a tenth of a second."""
+_DEFAULT_MS = 100
+
+
+def is_animation(path: str) -> bool:
+    """Whether a file begins like a picture that may hold several frames."""
+    try:
+        with Path(path).open("rb") as file:
+            return sniff_format(file.read(SNIFF_BYTES)) in ANIMATED_FORMATS
+    except OSError:
+        return False
+
+
+def probe_animation(path: str, *, max_pixels: int) -> Timeline:
+    """Timeline of an animated picture, times in milliseconds.
+
+    Raises
+    ------
+    ClipReadError
+        It can't be read.
+    """
+    times: list[int] = []
+    now = 0
+    with closing(_opened(path)) as image:
+        size_wh, name = image.size, str(image.format)
+        if size_wh[0] * size_wh[1] > max_pixels:
+            return Timeline("animation", name, (0,), Fraction(1, 1000), (0,), size_wh)
+        truncated = False
+        for index in range(getattr(image, "n_frames", 1)):
+            try:
+                image.seek(index)
+                image.load()
+            except (OSError, EOFError, SyntaxError, ValueError):
+                truncated = True
+                break
+            times.append(now)
+            duration = round(float(image.info.get("duration") or 0))
+            now += duration if duration >= _LEAST_MS else _DEFAULT_MS
+    if not times:
+        raise ClipReadError(f"{printable(path)}: its first frame is damaged. Save it anew, or leave it out")
+    pts = tuple(times)
+    return Timeline("animation", name, pts, Fraction(1, 1000), pts[:1], size_wh, truncated=truncated)
+
+
+def read_animation(
+    path: str, timeline: Timeline, start: int, stop: int
+) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """Yield place and pixels of frames; each builds on those before, so reading starts at the first."""
+    with closing(_opened(path)) as image:
+        for index in range(stop):
+            try:
+                image.seek(index)
+                image.load()
+            except (OSError, EOFError, SyntaxError, ValueError):
+                return
+            if index >= start:
+                yield index, np.asarray(image.convert("RGB"))
+
+
+def _opened(path: str) -> ImageFile.ImageFile:
+    try:
+        return Image.open(path, formats=ANIMATED_FORMATS)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ClipReadError(f"{printable(path)}: damaged: {error}. Save it anew, or leave it out") from error

@@ -1,0 +1,210 @@
+"""Video files of any container and codec that PyAV reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import ClipReadError
+from pipeline.images import printable
+from pipeline.video.hdr import to_sdr, transfer_of
+from pipeline.video.timeline import Timeline
+
+_DEFAULT_RATE = Fraction(25)
+_MOST_SEEKS = 2
+
+
+def import_av() -> Any:
+    """PyAV, or a message that names the extra it comes with.
+
+    Raises
+    ------
+    ClipReadError
+        It is not installed.
+    """
+    try:
+        import av  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        message = f"clips need PyAV, which can't be loaded ({error}). Install it: pip install 'uncrop[video]'"
+        raise ClipReadError(message) from error
+    return av
+
+
+def probe_video(path: str) -> Timeline:
+    """Read through a video file's packets, and decode its first picture.
+
+    Raises
+    ------
+    ClipReadError
+        It can't be opened, has no pictures, or none that can be decoded.
+    """
+    shown = printable(path)
+    times: list[int | None] = []
+    keys: list[int] = []
+    with _opened(path) as (container, stream):
+        truncated = False
+        try:
+            for packet in container.demux(stream):
+                if packet.size and not packet.is_discard:
+                    times.append(packet.pts)
+                    if packet.is_keyframe and packet.pts is not None:
+                        keys.append(packet.pts)
+        except _ffmpeg_errors():
+            truncated = True
+        name = f"{container.format.name.partition(',')[0]} {stream.codec_context.name}"
+        time_base = Fraction(stream.time_base or 1 / _DEFAULT_RATE)
+        rate = Fraction(stream.average_rate or _DEFAULT_RATE)
+        has_sound = bool(container.streams.audio)
+    if not times:
+        raise ClipReadError(
+            f"{shown}: has a picture stream but no frames in it. Copy it anew, or leave it out"
+        )
+    first, count = _first_frame(path, shown)
+    known = sorted({time for time in times if time is not None})
+    size_wh = (first.width, first.height)
+    shape = (size_wh, first.rotation % 360, transfer_of(int(first.color_trc)), has_sound)
+    if len(known) == len(times):
+        return Timeline("video", name, tuple(known), time_base, tuple(sorted(keys)), *shape, False, truncated)
+    counted = tuple(range(count()))
+    return Timeline("video", name, counted, 1 / rate, counted[:1], *shape, True, truncated)
+
+
+def read_video(
+    path: str, timeline: Timeline, start: int, stop: int, *, threads: int
+) -> Iterator[tuple[int, NDArray[np.uint8], bool]]:
+    """Yield place, upright RGB pixels and whether they are damaged, of the frames that can be decoded."""
+    if timeline.counted:
+        with _opened(path, threads) as (container, stream):
+            for index, frame in enumerate(_decoded(container, stream)):
+                if index >= stop:
+                    return
+                if index >= start and (frame.width, frame.height) == timeline.stored_size_wh:
+                    yield index, upright_rgb(frame, timeline), frame.is_corrupt
+        return
+    reached = start
+    index: int | None
+    for seek in range(_MOST_SEEKS):
+        with _opened(path, threads) as (container, stream):
+            key = timeline.key_before(start)
+            if seek == 0 and key > timeline.pts[0]:
+                container.seek(key, stream=stream, backward=True, any_frame=False)
+            came_late = False
+            for frame in _decoded(container, stream):
+                if frame.pts is None or frame.pts < timeline.pts[reached]:
+                    continue
+                came_late = seek == 0 and reached == start and frame.pts > timeline.pts[start]
+                if came_late and key > timeline.pts[0]:
+                    break  # the file's own index leads past the frame: decode from the beginning
+                index = timeline.index_of(frame.pts)
+                if frame.pts > timeline.pts[stop - 1]:
+                    return
+                if index is None or (frame.width, frame.height) != timeline.stored_size_wh:
+                    continue
+                yield index, upright_rgb(frame, timeline), frame.is_corrupt
+                reached = index + 1
+                if reached >= stop:
+                    return
+            else:
+                return
+
+
+def upright_rgb(frame: Any, timeline: Timeline) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 RGB of a decoded picture: turned upright, tone mapped, its fields made one."""
+    if timeline.transfer == "sdr":
+        pixels = frame.to_ndarray(format="rgb24")
+    else:
+        pixels = to_sdr(frame.to_ndarray(format="rgb48le"), timeline.transfer)
+    if frame.interlaced_frame:
+        pixels = one_field(pixels)
+    return np.ascontiguousarray(np.rot90(pixels, timeline.rotation // 90))
+
+
+def one_field(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A picture of two moments made one of the first: its second field's lines lie between the first's.
+
+    It looks at this picture alone, so that a frame is the same wherever decoding started.
+
+    Parameters
+    ----------
+    pixels
+        (H, W, 3) uint8, the first field in its even lines.
+    """
+    height, width = pixels.shape[:2]
+    field = np.ascontiguousarray(pixels[::2])
+    middle = cv2.addWeighted(field, 0.5, np.concatenate([field[1:], field[-1:]]), 0.5, 0)
+    woven = np.empty((height, width, 3), np.uint8)
+    woven[::2] = field
+    woven[1::2] = middle[: height // 2]
+    return woven
+
+
+def _first_frame(path: str, shown: str) -> tuple[Any, Any]:
+    """The first picture that decodes, and a function that counts them all."""
+    with _opened(path) as (container, stream):
+        first = next(_decoded(container, stream), None)
+    if first is None:
+        raise ClipReadError(f"{shown}: none of its frames can be decoded. Copy it anew, or leave it out")
+
+    def count() -> int:
+        with _opened(path) as (container, stream):
+            return sum(1 for _ in _decoded(container, stream))
+
+    return first, count
+
+
+def _decoded(container: Any, stream: Any) -> Iterator[Any]:
+    """Pictures in the order shown; packets that the decoder refuses are passed over."""
+    errors = _ffmpeg_errors()
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+        except errors:
+            packet = None  # damaged from here on: what the decoder still holds comes out below
+        try:
+            frames = stream.codec_context.decode(None) if packet is None else packet.decode()
+        except errors:
+            frames = []
+        yield from frames
+        if packet is None or packet.size == 0:
+            return
+
+
+@contextmanager
+def _opened(path: str, threads: int = 1) -> Iterator[tuple[Any, Any]]:
+    """Open a file and its first picture stream that is no cover picture."""
+    av = import_av()
+    shown = printable(path)
+    if not Path(path).is_file():
+        what = "is not a regular file" if Path(path).exists() else "no such file"
+        raise ClipReadError(f"{shown}: {what}. It may have been moved since it was listed")
+    try:
+        container = av.open(path, mode="r", metadata_errors="replace")
+    except _ffmpeg_errors() as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ClipReadError(
+            f"{shown}: is not a clip that can be read: damaged, cut off, or something else under this name "
+            f"({reason}). Copy it anew, or leave it out"
+        ) from error
+    with container:
+        streams = [
+            s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic
+        ]
+        if not streams:
+            what = "sound but no pictures" if container.streams.audio else "no pictures"
+            raise ClipReadError(f"{shown}: holds {what}. Leave it out")
+        streams[0].codec_context.thread_count = threads
+        streams[0].thread_type = "SLICE" if threads == 1 else "AUTO"
+        yield container, streams[0]
+
+
+def _ffmpeg_errors() -> tuple[type[Exception], ...]:
+    av = import_av()
+    return (av.error.FFmpegError, OSError, ValueError)

@@ -1,0 +1,95 @@
+"""Clips made of the sample photographs, with what is true of them: where faces are in every frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from fractions import Fraction
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.images import read_photo
+
+ROOT = Path(__file__).parents[2]
+Picture = NDArray[np.uint8]
+
+FACES = {"astronaut": (225, 115, 150), "obama": (0, 0, 0), "grace_hopper": (0, 0, 0)}
+
+
+@cache
+def sample(name: str) -> Picture:
+    """A sample photograph, (H, W, 3) RGB."""
+    return read_photo(ROOT / "data" / "samples" / f"{name}.jpg", max_pixels=10**8).pixels
+
+
+def view(
+    picture: Picture,
+    centre: tuple[float, float],
+    width: float,
+    size_wh: tuple[int, int],
+    degrees: float = 0.0,
+) -> Picture:
+    """What a camera sees that looks at ``centre``: so many pixels wide, turned clockwise."""
+    scale = size_wh[0] / width
+    matrix = cv2.getRotationMatrix2D(centre, degrees, scale)
+    matrix[:, 2] += np.array(size_wh) / 2 - np.array(centre)
+    shown = cv2.warpAffine(
+        picture,
+        matrix,
+        size_wh,
+        flags=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC,
+        borderMode=cv2.BORDER_REFLECT,
+    )
+    return np.asarray(shown, np.uint8)
+
+
+def write_clip(
+    path: Path,
+    pictures: Iterable[Picture],
+    *,
+    rate: int = 25,
+    pts: Sequence[int] | None = None,
+    time_base: Fraction | None = None,
+    codec: str = "libx264",
+    pixel_format: str = "yuv420p",
+    options: dict[str, str] | None = None,
+    rotation: int = 0,
+    sound: bool = False,
+    prepare: Callable[[Any], Any] = lambda frame: frame,
+) -> Path:
+    """Write a clip; ``pts`` in units of ``time_base`` for rates that vary, ``rotation`` as side data."""
+    pictures = list(pictures)
+    height, width = pictures[0].shape[:2]
+    unit = time_base or Fraction(1, rate)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream(
+            codec, rate=rate, options=options or {"crf": "12", "preset": "veryfast"}
+        )
+        stream.width, stream.height, stream.pix_fmt = width, height, pixel_format
+        stream.time_base = stream.codec_context.time_base = unit
+        voice: Any = container.add_stream("aac", rate=16000, layout="mono") if sound else None
+        if rotation:
+            stream.set_display_rotation(rotation)
+        for index, picture in enumerate(pictures):
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+            frame = prepare(frame)
+            frame.pts = pts[index] if pts else index
+            frame.time_base = unit
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+        if sound:
+            tone = np.sin(np.arange(16000 * len(pictures) // rate) * 0.1).astype(np.float32)[None]
+            for start in range(0, tone.shape[1], 1024):
+                samples = av.AudioFrame.from_ndarray(
+                    tone[:, start : start + 1024], format="fltp", layout="mono"
+                )
+                samples.sample_rate, samples.pts = 16000, start
+                container.mux(voice.encode(samples))
+            container.mux(voice.encode(None))
+    return path
