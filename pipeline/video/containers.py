@@ -89,7 +89,6 @@ def read_video(
                     yield index, upright_rgb(frame, timeline), frame.is_corrupt
         return
     reached = start
-    index: int | None
     for seek in range(_MOST_SEEKS):
         with _opened(path, threads) as (container, stream):
             key = timeline.key_before(start)
@@ -102,13 +101,13 @@ def read_video(
                 came_late = seek == 0 and reached == start and frame.pts > timeline.pts[start]
                 if came_late and key > timeline.pts[0]:
                     break  # the file's own index leads past the frame: decode from the beginning
-                index = timeline.index_of(frame.pts)
+                place = timeline.index_of(frame.pts)
                 if frame.pts > timeline.pts[stop - 1]:
                     return
-                if index is None or (frame.width, frame.height) != timeline.stored_size_wh:
+                if place is None or (frame.width, frame.height) != timeline.stored_size_wh:
                     continue
-                yield index, upright_rgb(frame, timeline), frame.is_corrupt
-                reached = index + 1
+                yield place, upright_rgb(frame, timeline), frame.is_corrupt
+                reached = place + 1
                 if reached >= stop:
                     return
             else:

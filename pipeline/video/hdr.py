@@ -64,7 +64,7 @@ def _curve(transfer: Transfer) -> NDArray[np.uint8]:
     srgb = np.where(mapped <= 0.0031308, 12.92 * mapped, 1.055 * mapped ** (1 / 2.4) - 0.055)
     curve = np.rint(255 * srgb).astype(np.uint8)
     curve.flags.writeable = False
-    return curve
+    return np.asarray(curve, np.uint8)
 
 
 def _pq_nits(signal: NDArray[np.float64]) -> NDArray[np.float64]:
