@@ -170,9 +170,12 @@ def _candidate(
     ear and left ear; all points relative to the anchor.
     """
     centre, side = box[:2].astype(np.float64), float(box[2:4].mean())
-    right_eye, left_eye, nose = box[4:10].astype(np.float64).reshape(3, 2)
-    eyes = left_eye - right_eye
+    points = box[4:12].astype(np.float64).reshape(4, 2)
+    eyes, nose = points[1] - points[0], points[2]
     turn = math.atan2(eyes[1], eyes[0])
     right, down = np.array([math.cos(turn), math.sin(turn)]), np.array([-math.sin(turn), math.cos(turn)])
     centre += _NOSE_PULL * float((nose - centre) @ right) * right - _UP_SHIFT * side * down + anchor
-    return Candidate(float(centre[0]), float(centre[1]), side, side, math.degrees(turn), score, name)
+    keypoints = tuple((x, y) for x, y in (points + anchor).tolist())
+    return Candidate(
+        float(centre[0]), float(centre[1]), side, side, math.degrees(turn), score, name, keypoints
+    )

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from landmarks.geometry import Box, Detection
+from landmarks.geometry import Box, Detection, Keypoints
 
 SAME_FACE_OVERLAP = 0.5
 """Boxes that share more than this of the smaller one's area are one face."""
@@ -34,6 +34,8 @@ class Candidate:
         The detector's confidence; comparable within one detector only.
     detector : str
         What found it.
+    keypoints : tuple of four (x, y), or empty
+        Both eyes, nose and mouth in pixels, as in ``Detection``.
     """
 
     x: float
@@ -43,6 +45,7 @@ class Candidate:
     angle: float
     score: float
     detector: str
+    keypoints: Keypoints = ()
 
     @property
     def side(self) -> float:
@@ -57,8 +60,8 @@ class Candidate:
         return Box(x, y, max(x_max - x, 1), max(y_max - y, 1))
 
     def detection(self) -> Detection:
-        """Return it as a value for the outside: box, score and detector."""
-        return Detection(self.box, self.score, self.detector)
+        """Return it as a value for the outside."""
+        return Detection(self.box, self.score, self.detector, self.angle, self.keypoints)
 
 
 def same_face(first: Candidate, second: Candidate) -> bool:

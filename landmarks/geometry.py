@@ -17,11 +17,37 @@ LANDMARK_COUNT = 68
 """Number of points of the iBUG 300-W markup (Sagonas et al., ICCV workshops 2013)."""
 
 
+KEYPOINT_COUNT = 4
+"""Number of points that detectors may give: both eyes, nose, mouth."""
+
+Keypoints = tuple[tuple[float, float], ...]
+
+
 def _whole_number(field: str, value: object) -> int:
     try:
         return operator.index(value)  # type: ignore[arg-type]
     except TypeError:
         raise ValueError(f"{field}: a whole number is expected, got {value!r}") from None
+
+
+def _finite_number(field: str, value: object) -> float:
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise ValueError(f"{field}: a number is expected, got {value!r}") from None
+    if not math.isfinite(number):
+        raise ValueError(f"{field}: a finite number is expected, got {value!r}")
+    return number
+
+
+def _checked_keypoints(field: str, value: Keypoints) -> Keypoints:
+    try:
+        points = tuple((_finite_number(field, x), _finite_number(field, y)) for x, y in value)
+    except TypeError:
+        raise ValueError(f"{field}: points (x, y) are expected, got {value!r}") from None
+    if len(points) not in (0, KEYPOINT_COUNT):
+        raise ValueError(f"{field}: {KEYPOINT_COUNT} points or none are expected, got {len(points)}")
+    return points
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,27 +130,34 @@ class Detection:
         The detector's confidence, finite, higher is surer; comparable within one detector only.
     detector : str
         What found it, for example ``"hog"``, ``"hog@rot+30"`` or ``"cnn"``.
+    angle : float
+        Turn of the head in the picture in degrees clockwise, kept within -180 (included) to 180: 0 is
+        upright, 90 has the chin at the left. Detectors that don't see it give 0.
+    keypoints : tuple of four (x, y), or empty
+        The eye at the left of an upright picture of the face, the other eye, the tip of the nose and the
+        middle of the mouth, in pixels of the whole photograph (the first pixel spans 0 to 1). Empty where
+        the detector gives none.
 
     Raises
     ------
     ValueError
-        If a field has the wrong type, the score is not finite or the detector has no name.
+        If a field has the wrong type, score, angle or a point is not finite, there are other than four
+        points, or the detector has no name.
     """
 
     box: Box
     score: float
     detector: str
+    angle: float = 0.0
+    keypoints: Keypoints = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.box, Box):
             raise ValueError(f"Detection.box: a Box is expected, got {self.box!r}")  # noqa: TRY004
-        try:
-            score = float(self.score)
-        except (TypeError, ValueError):
-            raise ValueError(f"Detection.score: a number is expected, got {self.score!r}") from None
-        if not math.isfinite(score):
-            raise ValueError(f"Detection.score: a finite number is expected, got {self.score!r}")
-        object.__setattr__(self, "score", score)
+        object.__setattr__(self, "score", _finite_number("Detection.score", self.score))
+        angle = (_finite_number("Detection.angle", self.angle) + 180) % 360 - 180
+        object.__setattr__(self, "angle", angle)
+        object.__setattr__(self, "keypoints", _checked_keypoints("Detection.keypoints", self.keypoints))
         if not isinstance(self.detector, str) or not self.detector:
             raise ValueError(f"Detection.detector: a name is expected, got {self.detector!r}")
 

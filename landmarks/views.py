@@ -54,9 +54,16 @@ class View:
     def to_photo_candidate(self, candidate: Candidate) -> Candidate:
         """Take a candidate found in the view to the photograph."""
         (x, y), scale = self.photo_points([[candidate.x, candidate.y]])[0].tolist(), self.scale
-        angle = (candidate.angle + self.angle + 180) % 360 - 180
         return replace(
-            candidate, x=x, y=y, width=candidate.width * scale, height=candidate.height * scale, angle=angle
+            candidate,
+            x=x,
+            y=y,
+            width=candidate.width * scale,
+            height=candidate.height * scale,
+            angle=(candidate.angle + self.angle + 180) % 360 - 180,
+            keypoints=tuple((x, y) for x, y in self.photo_points(candidate.keypoints).tolist())
+            if candidate.keypoints
+            else (),
         )
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from landmarks.blazeface import BlazeFace
 from landmarks.candidates import Candidate, merge
-from landmarks.views import scaled_view
+from landmarks.views import scaled_view, turned_view
 
 ASTRONAUT = Path(__file__).parents[2] / "data" / "samples" / "astronaut.jpg"
 FACE = Candidate(225.0, 127.0, 90.0, 90.0, 0.0, 1.0, "test")
@@ -34,6 +34,17 @@ def test_finds_faces_of_many_sizes(blazeface: BlazeFace, astronaut: np.ndarray, 
     assert (found.x, found.y) == pytest.approx((225, 127), abs=15)
     assert found.side == pytest.approx(90, rel=0.2)
     assert abs(found.angle) < 15
+
+
+@pytest.mark.parametrize("quarters", range(4))
+def test_turn_and_points_of_a_turned_face(blazeface: BlazeFace, astronaut: np.ndarray, quarters: int) -> None:
+    photo = np.ascontiguousarray(np.rot90(astronaut, -quarters))  # clockwise
+    found = merge(blazeface.find(turned_view(scaled_view(photo, 256), 90 * quarters), threshold=0.5))[0]
+    assert (found.angle - 90 * quarters + 180) % 360 - 180 == pytest.approx(0, abs=10)
+    points = np.array([(202, 103), (246, 104), (223, 130), (224, 148)])  # eyes, nose and mouth, seen by eye
+    for _ in range(quarters):
+        points = np.column_stack([512 - points[:, 1], points[:, 0]])
+    assert np.asarray(found.keypoints) == pytest.approx(points, abs=6)
 
 
 def test_scores_fall_and_reach_the_threshold(blazeface: BlazeFace, astronaut: np.ndarray) -> None:

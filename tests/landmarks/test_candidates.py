@@ -30,9 +30,10 @@ def test_box_rounds_its_borders() -> None:
     assert Candidate(5.2, 5.2, 0.3, 0.3, 0.0, 1.0, "hog").box == Box(5, 5, 1, 1)
 
 
-def test_detection_keeps_score_and_detector() -> None:
-    candidate = _candidate(50, 60, 20, 0.25, "hog@clahe")
-    assert candidate.detection() == Detection(Box(40, 50, 20, 20), 0.25, "hog@clahe")
+def test_detection_keeps_score_detector_turn_and_points() -> None:
+    points = ((45.0, 55.0), (55.0, 55.0), (50.0, 60.0), (50.0, 65.0))
+    candidate = Candidate(50, 60, 20, 20, 90.0, 0.25, "hog@clahe", points)
+    assert candidate.detection() == Detection(Box(40, 50, 20, 20), 0.25, "hog@clahe", 90.0, points)
 
 
 def test_overlapping_boxes_are_one_face() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from dataclasses import FrozenInstanceError
+from typing import Any
 
 import numpy as np
 import pytest
@@ -69,11 +70,20 @@ def test_clipped_keeps_the_pixels_of_the_frame(box: Box, width: int, height: int
         ((Box(0, 0, 1, 1), "high", "hog"), r"Detection\.score"),
         ((Box(0, 0, 1, 1), 1.0, ""), r"Detection\.detector"),
         ((Box(0, 0, 1, 1), 1.0, None), r"Detection\.detector"),
+        ((Box(0, 0, 1, 1), 1.0, "hog", float("inf")), r"Detection\.angle"),
+        ((Box(0, 0, 1, 1), 1.0, "hog", 0.0, ((1.0, 2.0),)), r"Detection\.keypoints: 4 points or none"),
+        ((Box(0, 0, 1, 1), 1.0, "hog", 0.0, ((1.0, float("nan")),) * 4), r"Detection\.keypoints"),
+        ((Box(0, 0, 1, 1), 1.0, "hog", 0.0, (1.0, 2.0, 3.0, 4.0)), r"Detection\.keypoints: points"),
     ],
 )
-def test_detection_refuses(fields: tuple[Box, float, str], message: str) -> None:
+def test_detection_refuses(fields: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Detection(*fields)
+
+
+@pytest.mark.parametrize(("angle", "kept"), [(0, 0.0), (270, -90.0), (180, -180.0), (-181, 179.0)])
+def test_detection_keeps_the_turn_within_half_a_turn(angle: float, kept: float) -> None:
+    assert Detection(Box(0, 0, 1, 1), 1.0, "hog", angle).angle == kept
 
 
 def test_landmarks_keep_a_read_only_copy() -> None:
