@@ -40,12 +40,12 @@ from pipeline.config import Config, EngineConfig, NetworkConfig
 from pipeline.engines.base import Engine
 from pipeline.engines.registry import create_engine
 from pipeline.executors.process import ProcessExecutor
+from pipeline.executors.worker import Outcome, WorkerSettings
 from pipeline.loading import model_hashes
-from pipeline.manifest import result_digest
-from pipeline.models import resolve_model
+from pipeline.manifest.journal import result_digest
+from pipeline.manifest.records import Task
+from pipeline.models.catalogue import resolve_model
 from pipeline.photo import PhotoSegmenter
-from pipeline.records import Task
-from pipeline.worker import Outcome, WorkerSettings
 
 RESULTS = Path(__file__).with_name("results") / "chain.json"
 MEAN_BGR = np.array((104.00698793, 116.66876762, 122.67891434), np.float32)

@@ -18,7 +18,7 @@ from pipeline.caffe_format.layers import FloatArray
 from pipeline.config import EngineConfig, NetworkConfig
 from pipeline.engines.registry import create_engine
 from pipeline.errors import UncropError
-from pipeline.models import resolve_model
+from pipeline.models.catalogue import resolve_model
 
 CHECKED_BATCHES = 2
 

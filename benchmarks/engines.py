@@ -31,7 +31,7 @@ from pipeline.caffe_format.fcn8s import random_fcn8s
 from pipeline.caffe_format.writer import write_caffe
 from pipeline.config import NetworkConfig
 from pipeline.errors import ModelMissingError
-from pipeline.models import resolve_model
+from pipeline.models.catalogue import resolve_model
 from pipeline.network import FACE_CHANNEL
 
 RESULTS = Path(__file__).with_name("results") / "engines.json"

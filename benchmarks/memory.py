@@ -20,9 +20,9 @@ import psutil
 from benchmarks.machine import describe_machine
 from benchmarks.megapixels import write_photographs
 from pipeline.config import Config
+from pipeline.executors.worker import Outcome
 from pipeline.runner import run
 from pipeline.summary import RunSummary
-from pipeline.worker import Outcome
 
 RESULTS = Path(__file__).with_name("results") / "memory.json"
 DISTINCT = 40

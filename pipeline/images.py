@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import stat
 import struct
 import warnings
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from pipeline.errors import ImageReadError, ImageTooLargeError
+from pipeline.files import printable
 
 PILLOW_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "JPEG2000", "AVIF")
 """What is decoded. Other decoders of Pillow (PostScript, Photoshop, ...) are never tried."""
@@ -230,12 +230,6 @@ def sniff_format(head: bytes) -> str | None:
         if brand in (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1"):
             return "HEIF"
     return None
-
-
-def printable(path: str | PathLike[str]) -> str:
-    r"""Show a path on one line: bytes that are no text and control characters become ``\x..``."""
-    text = os.fsencode(path).decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 _MAGIC = (

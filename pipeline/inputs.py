@@ -14,8 +14,9 @@ from typing import BinaryIO
 
 from pipeline.config import InputConfig
 from pipeline.errors import ConfigError, Problem
-from pipeline.images import SNIFF_BYTES, printable, sniff_format
-from pipeline.names import Namer, path_below
+from pipeline.files import printable
+from pipeline.images import SNIFF_BYTES, sniff_format
+from pipeline.output_names import Namer, path_below
 
 IMAGE_SUFFIXES = frozenset(
     f".{suffix}"
@@ -43,7 +44,7 @@ class PhotoPath:
     root
         The folder that its name starts from, given likewise.
     name
-        Name of its outputs; see `pipeline.names`.
+        Name of its outputs; see `pipeline.output_names`.
     """
 
     path: str
@@ -74,7 +75,7 @@ def list_photos(
     output_directory
         Left out where it lies in an input folder.
     case_sensitive
-        See `pipeline.names.Namer`.
+        See `pipeline.output_names.Namer`.
     stdin
         Where ``-`` reads its list; standard input if None.
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.errors import ConfigError, Problem
-from pipeline.names import is_case_sensitive
+from pipeline.output_names import is_case_sensitive
 
 _log = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pipeline.config import OutputConfig
 from pipeline.errors import EncodingError, OutputError
 from pipeline.images import to_stored_orientation
-from pipeline.names import LEFTOVER_PREFIX
+from pipeline.output_names import LEFTOVER_PREFIX
 from pipeline.results import FaceResult, PhotoResult
 
 OVERLAY_RGB = (255, 0, 0)
@@ -56,7 +56,7 @@ def write_outputs(
     orientation
         EXIF orientation 1-8 of the stored photograph; used for ``output.orientation: stored``.
     name
-        Name of the photograph; see `pipeline.names`.
+        Name of the photograph; see `pipeline.output_names`.
     config
         What to write and where.
 

@@ -22,33 +22,24 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
-from importlib import import_module
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 from pipeline.config import Config
 from pipeline.environment import describe_machine, describe_program
 from pipeline.errors import EXIT_OK, ConfigError, OutputError, Problem
-from pipeline.images import printable
+from pipeline.executors.base import Executor
+from pipeline.executors.registry import create_executor
+from pipeline.executors.worker import Outcome, SegmenterFactory, WorkerSettings
+from pipeline.files import printable
 from pipeline.inputs import PhotoPath, list_photos
-from pipeline.manifest import DONE, Manifest, read_manifest, read_run, result_digest, write_run
+from pipeline.manifest.journal import DONE, Manifest, read_manifest, read_run, result_digest, write_run
+from pipeline.manifest.records import Task, recorded_files
 from pipeline.output_directory import locked, prepared, tells_case
 from pipeline.outputs import remove_leftovers
 from pipeline.progress import Progress
-from pipeline.records import Task, recorded_files
 from pipeline.summary import RunSummary
-from pipeline.worker import Outcome, SegmenterFactory, WorkerSettings
-
-if TYPE_CHECKING:
-    from pipeline.executors.base import Executor
-
-EXECUTORS = {
-    "serial": "pipeline.executors.serial:SerialExecutor",
-    "process": "pipeline.executors.process:ProcessExecutor",
-    "ray": "pipeline.executors.ray_executor:RayExecutor",
-}
-"""``execution.executor`` in the configuration → ``module:class``; imported when asked for."""
 
 ModelHashes = Callable[[Config], Mapping[str, str]]
 
@@ -101,7 +92,7 @@ def run(
     models = (model_hashes or _default_model_hashes())(config)
     photos = _list(config)
     directory = Path(config.output.directory)
-    executor = _create_executor(config)
+    executor = create_executor(config)
     settings = WorkerSettings(
         _settled(config, executor),
         factory or _default_factory(),
@@ -324,11 +315,6 @@ def _interruptible(stop: threading.Event) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _create_executor(config: Config) -> Executor:
-    module, _, name = EXECUTORS[config.execution.executor].partition(":")
-    return cast("type[Executor]", getattr(import_module(module), name))(config)
 
 
 def _settled(config: Config, executor: Executor) -> Config:

@@ -17,9 +17,16 @@ OWN = ("landmarks", "pipeline", "training", "benchmarks", "run_pipeline")
 # name stands for all of its modules.
 LAYERS = (
     ("landmarks", "pipeline", "pipeline.errors"),
-    ("pipeline.config", "pipeline.names", "pipeline.metrics", "pipeline.environment", "pipeline.progress"),
-    ("pipeline.caffe_format", "pipeline.downloads", "pipeline.images"),
-    ("pipeline.models", "pipeline.model_install"),
+    (
+        "pipeline.config",
+        "pipeline.files",
+        "pipeline.output_names",
+        "pipeline.metrics",
+        "pipeline.environment",
+        "pipeline.progress",
+    ),
+    ("pipeline.caffe_format", "pipeline.images"),
+    ("pipeline.models",),
     ("pipeline.engines",),
     (
         "pipeline.turns",
@@ -31,15 +38,22 @@ LAYERS = (
         "pipeline.refine",
         "pipeline.network",
     ),
-    ("pipeline.records", "pipeline.summary", "pipeline.output_directory"),
-    ("pipeline.inputs", "pipeline.outputs", "pipeline.manifest", "pipeline.loading"),
-    ("pipeline.photo", "pipeline.reports"),
-    ("pipeline.worker",),
+    ("pipeline.summary", "pipeline.output_directory"),
+    ("pipeline.inputs", "pipeline.outputs", "pipeline.loading"),
+    ("pipeline.manifest",),
+    ("pipeline.photo",),
     ("pipeline.executors",),
-    ("pipeline.video",),
+    ("pipeline.video", "pipeline.shards"),
     ("pipeline.runner",),
-    ("pipeline.evaluate",),
-    ("run_pipeline",),
+    ("pipeline.exports", "pipeline.server", "pipeline.evaluate"),
+    ("pipeline.commands", "pipeline.cli"),
+    (
+        "pipeline.__main__",
+        "pipeline.models.__main__",
+        "pipeline.manifest.__main__",
+        "pipeline.evaluate.__main__",
+        "run_pipeline",
+    ),
     ("training",),
     ("benchmarks",),
 )
@@ -119,13 +133,14 @@ def _imports(name: str, *, on_import: bool = False) -> frozenset[str]:
 
 
 def _layer(name: str) -> int | None:
+    """Place in LAYERS of the longest entry that stands for a module."""
     ranks = [
-        rank
+        (len(entry), rank)
         for rank, layer in enumerate(LAYERS)
         for entry in layer
         if name == entry or (entry != "pipeline" and name.startswith(f"{entry}."))
     ]
-    return ranks[0] if ranks else None
+    return max(ranks)[1] if ranks else None
 
 
 def _loaded_with(name: str) -> set[str]:
@@ -148,6 +163,7 @@ def test_the_readers_of_imports_find_what_they_should() -> None:
     assert "pipeline.errors" in _imports("pipeline.config")
     assert "pipeline.crop" in _loaded_with("pipeline.uncrop")
     assert _layer("pipeline.engines.base") == _layer("pipeline.engines")
+    assert (_layer("pipeline.models.__main__") or 0) > (_layer("pipeline.models.catalogue") or 0)
     assert _layer("pipeline.unheard_of") is None
 
 

@@ -19,7 +19,6 @@ from pipeline.errors import ImageReadError, ImageTooLargeError
 from pipeline.images import (
     Photo,
     file_sha256,
-    printable,
     read_photo,
     sniff_format,
     to_stored_orientation,
@@ -336,11 +335,6 @@ def test_formats_are_known_by_content(tmp_path: Path, format: str) -> None:
     content = encoded(format)
     assert sniff_format(content[:32]) == format
     assert read_bytes(tmp_path, content).format == format
-
-
-def test_printable() -> None:
-    assert printable("a ü.jpg") == "a ü.jpg"
-    assert printable(os.fsdecode(b"a\xff\n.jpg")) == "a\\xff\\n.jpg"
 
 
 SEEDS = {

@@ -12,10 +12,10 @@ import pytest
 from pipeline import runner
 from pipeline.config import Config
 from pipeline.errors import ConfigError, EngineError, EngineUnavailableError, OutputError
-from pipeline.names import LEFTOVER_PREFIX
+from pipeline.executors.worker import SegmenterFactory
 from pipeline.output_directory import locked, prepared
+from pipeline.output_names import LEFTOVER_PREFIX
 from pipeline.summary import RunSummary
-from pipeline.worker import SegmenterFactory
 from tests import stand_ins
 from tests.stand_ins import tree, write_photo
 

@@ -20,7 +20,7 @@ from pipeline.errors import EngineError, EngineUnavailableError, ModelFormatErro
 
 if TYPE_CHECKING:
     from pipeline.config import EngineConfig
-    from pipeline.models import ModelFiles
+    from pipeline.models.catalogue import ModelFiles
 
 _ADVICE = (
     "The command must start an interpreter that has pycaffe: `make caffe` makes one in .venv-caffe where a "

@@ -14,7 +14,7 @@ from pipeline.errors import EngineUnavailableError
 
 if TYPE_CHECKING:
     from pipeline.config import EngineConfig
-    from pipeline.models import ModelFiles
+    from pipeline.models.catalogue import ModelFiles
 
 FACE_SCORE = 8.0
 

@@ -27,12 +27,12 @@ from typing import TYPE_CHECKING
 import pipeline.caffe_format
 from pipeline.caffe_format import CaffeNetwork, load_caffe
 from pipeline.errors import EngineError, ModelError, ModelFormatError
-from pipeline.models import sha256_of
+from pipeline.models.catalogue import sha256_of
 
 if TYPE_CHECKING:
     import onnx
 
-    from pipeline.models import ModelFiles
+    from pipeline.models.catalogue import ModelFiles
 
 EXTERNAL_BYTES = 1024
 """Arrays from this size on are kept beside the graph."""

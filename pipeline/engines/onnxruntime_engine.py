@@ -17,7 +17,7 @@ from pipeline.errors import EngineError, EngineUnavailableError
 
 if TYPE_CHECKING:
     from pipeline.config import EngineConfig
-    from pipeline.models import ModelFiles
+    from pipeline.models.catalogue import ModelFiles
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from pipeline.errors import EngineError, EngineUnavailableError
 
 if TYPE_CHECKING:
     from pipeline.config import EngineConfig
-    from pipeline.models import ModelFiles
+    from pipeline.models.catalogue import ModelFiles
 
 _CAPABILITIES = {"f32": "FP32", "bf16": "BF16", "f16": "FP16"}
 """``engine.precision`` → name among a device's OPTIMIZATION_CAPABILITIES."""

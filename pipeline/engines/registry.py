@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 if TYPE_CHECKING:
     from pipeline.config import EngineConfig
     from pipeline.engines.base import Engine
-    from pipeline.models import ModelFiles
+    from pipeline.models.catalogue import ModelFiles
 
 ENGINES: dict[str, str] = {
     "onnxruntime": "pipeline.engines.onnxruntime_engine:OnnxRuntimeEngine",
@@ -27,7 +27,7 @@ def create_engine(settings: EngineConfig, model: ModelFiles) -> Engine:
     settings
         The ``engine`` section.
     model
-        The network to run, see `pipeline.models.resolve_model`.
+        The network to run, see `pipeline.models.catalogue.resolve_model`.
 
     Returns
     -------

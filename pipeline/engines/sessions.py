@@ -11,7 +11,7 @@ from pipeline.caffe_format.deploy import read_deploy
 from pipeline.engines.graph_cache import GraphCache
 
 if TYPE_CHECKING:
-    from pipeline.models import ModelFiles
+    from pipeline.models.catalogue import ModelFiles
 
 SPECIALISE_AFTER = 4
 """Batches of a size after which it gets its own session; the network's own size has one from the start."""

@@ -10,9 +10,9 @@ from typing import Protocol
 
 from pipeline.config import Config
 from pipeline.errors import PhotoError
+from pipeline.executors.worker import Outcome, WorkerSettings
+from pipeline.manifest.records import Task, failed_record
 from pipeline.outputs import remove_all_outputs
-from pipeline.records import Task, failed_record
-from pipeline.worker import Outcome, WorkerSettings
 
 
 class Executor(Protocol):

@@ -28,8 +28,8 @@ from pipeline.executors.base import (
     thread_environment,
     usable_cores,
 )
-from pipeline.records import Task
-from pipeline.worker import Outcome, Worker, WorkerSettings
+from pipeline.executors.worker import Outcome, Worker, WorkerSettings
+from pipeline.manifest.records import Task
 
 _LIMITS_INTERVAL_SECONDS = 0.2
 """How often at least all workers are held against their limits, also while some of them speak."""

@@ -23,8 +23,8 @@ from pipeline.errors import (
     WorkerLostError,
 )
 from pipeline.executors.base import MAX_FAILED_STARTS, Attempt, usable_cores
-from pipeline.records import Task
-from pipeline.worker import Outcome, Worker, WorkerSettings
+from pipeline.executors.worker import Outcome, Worker, WorkerSettings
+from pipeline.manifest.records import Task
 
 try:
     import ray

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 
 from pipeline.config import Config
 from pipeline.executors.base import settle_threads, usable_cores
-from pipeline.records import Task
-from pipeline.worker import Outcome, Worker, WorkerSettings
+from pipeline.executors.worker import Outcome, Worker, WorkerSettings
+from pipeline.manifest.records import Task
 
 
 class SerialExecutor:

@@ -12,7 +12,7 @@ from pipeline.caffe_format.fcn8s import random_fcn8s
 from pipeline.caffe_format.layers import FloatArray
 from pipeline.caffe_format.writer import write_caffe
 from pipeline.config import EngineConfig, NetworkConfig
-from pipeline.models import ModelFiles, resolve_model
+from pipeline.models.catalogue import ModelFiles, resolve_model
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 Settings = Callable[..., EngineConfig]

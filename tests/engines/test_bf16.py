@@ -17,7 +17,7 @@ from pipeline.config import Config, EngineConfig, NetworkConfig
 from pipeline.crop import FaceCrop
 from pipeline.engines.registry import create_engine
 from pipeline.errors import EngineError
-from pipeline.models import ModelFiles, resolve_model
+from pipeline.models.catalogue import ModelFiles, resolve_model
 from pipeline.network import FaceNetwork
 from pipeline.photo import PhotoSegmenter
 

@@ -16,7 +16,7 @@ import pytest
 from pipeline.config import EngineConfig
 from pipeline.engines.registry import create_engine
 from pipeline.errors import EngineError, EngineUnavailableError, ModelFormatError
-from pipeline.models import ModelFiles
+from pipeline.models.catalogue import ModelFiles
 from tests.engines.conftest import picture
 
 Settings = Callable[..., EngineConfig]

@@ -11,7 +11,7 @@ import pytest
 from pipeline.engines import graph_cache
 from pipeline.engines.graph_cache import GraphCache, default_cache_directory
 from pipeline.errors import EngineError
-from pipeline.models import ModelFiles, sha256_of
+from pipeline.models.catalogue import ModelFiles, sha256_of
 from tests.engines.conftest import CHECKOUT
 
 BUILD_ONE = """
@@ -19,7 +19,7 @@ import sys
 from pathlib import Path
 from pipeline.config import NetworkConfig
 from pipeline.engines import graph_cache
-from pipeline.models import resolve_model
+from pipeline.models.catalogue import resolve_model
 
 load = graph_cache.load_caffe
 def counting_load(*paths):

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.engines import sessions
 from pipeline.engines.sessions import SPECIALISE_AFTER, Sessions
-from pipeline.models import ModelFiles
+from pipeline.models.catalogue import ModelFiles
 
 Started = list[tuple[str, tuple[int, int] | None]]
 

@@ -15,9 +15,9 @@ import pytest
 from pipeline.config import Config
 from pipeline.errors import EngineError, EngineUnavailableError, OutputError
 from pipeline.executors.base import settle_threads, settle_workers, thread_environment, usable_cores
+from pipeline.executors.worker import SegmenterFactory
 from pipeline.runner import run
 from pipeline.summary import RunSummary
-from pipeline.worker import SegmenterFactory
 from tests import stand_ins
 from tests.kills import kill_and_resume
 from tests.stand_ins import tree, write_photo

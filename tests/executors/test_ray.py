@@ -11,10 +11,10 @@ import pytest
 from pipeline.config import Config
 from pipeline.errors import ConfigError, EngineUnavailableError
 from pipeline.executors.base import Attempt
-from pipeline.records import Task
+from pipeline.executors.worker import Outcome, SegmenterFactory
+from pipeline.manifest.records import Task
 from pipeline.runner import run
 from pipeline.summary import RunSummary
-from pipeline.worker import Outcome, SegmenterFactory
 from tests import stand_ins
 from tests.stand_ins import tree, write_photo
 

@@ -12,9 +12,8 @@ from urllib.parse import urlsplit
 
 from pipeline.caffe_format import load_caffe
 from pipeline.config import NetworkConfig
-from pipeline.downloads import download, unpack
 from pipeline.errors import ModelError, ModelFormatError
-from pipeline.models import (
+from pipeline.models.catalogue import (
     MODELS_DIRECTORY,
     NAME_PATTERN,
     OWN_LICENCE,
@@ -31,6 +30,7 @@ from pipeline.models import (
     sha256_of,
     unknown_model,
 )
+from pipeline.models.downloads import download, unpack
 
 
 def fetch(name: str, *, directory: Path = MODELS_DIRECTORY, quiet: bool = False) -> ModelFiles:

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.evaluate import evaluate_folders, main, summarise
+from pipeline.cli import main
+from pipeline.evaluate.comparison import evaluate_folders, summarise
 from pipeline.metrics import compare
 
 
@@ -27,6 +28,10 @@ def square(x: int, size: int = 20, side: int = 60) -> NDArray[np.bool_]:
 def save(path: Path, picture: NDArray[np.bool_]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     assert cv2.imwrite(str(path), picture.astype(np.uint8) * 255)
+
+
+def evaluate(predictions: Path, truth: Path) -> int:
+    return main(["evaluate", "--predictions", str(predictions), "--truth", str(truth)])
 
 
 def test_iou_and_accuracy() -> None:
@@ -96,7 +101,7 @@ def test_command_writes_csv_and_sheet(tmp_path: Path, capsys: pytest.CaptureFixt
         save(tmp_path / f"photos/{number}.jpg", square(5))
     folders = ["--predictions", str(tmp_path / "out"), "--truth", str(tmp_path / "truth")]
     files = ["--csv", str(tmp_path / "all.csv"), "--sheet", str(tmp_path / "worst.png")]
-    assert main([*folders, *files, "--photos", str(tmp_path / "photos"), "--worst", "2"]) == 0
+    assert main(["evaluate", *folders, *files, "--photos", str(tmp_path / "photos"), "--worst", "2"]) == 0
     assert "iou_median" in capsys.readouterr().out
     with (tmp_path / "all.csv").open(newline="") as file:
         lines = list(csv.DictReader(file))
@@ -122,14 +127,14 @@ def test_wrong_use_is_explained(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert main(arguments) == 2
+    assert main(["evaluate", *arguments]) == 2
     assert part in capsys.readouterr().err
 
 
 def test_sizes_must_agree(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save(tmp_path / "truth/a.png", square(5))
     save(tmp_path / "out/a.png", square(5, side=61))
-    assert main(["--predictions", str(tmp_path / "out"), "--truth", str(tmp_path / "truth")]) == 2
+    assert evaluate(tmp_path / "out", tmp_path / "truth") == 2
     assert "61 x 61 pixels" in capsys.readouterr().err
 
 
@@ -145,7 +150,7 @@ def test_another_persons_prediction_is_not_taken(tmp_path: Path, capsys: pytest.
     save(tmp_path / "truth" / "anna" / "7.png", square(5))
     save(tmp_path / "truth" / "bob" / "7.png", square(25))
     save(tmp_path / "masks" / "p" / "anna" / "7.jpg.png", square(5))
-    assert main(["--predictions", str(tmp_path / "masks"), "--truth", str(tmp_path / "truth")]) == 0
+    assert evaluate(tmp_path / "masks", tmp_path / "truth") == 0
     told = capsys.readouterr()
     assert "1 of 2 truths have no prediction" in told.err
     assert "bob" in told.err
@@ -166,5 +171,5 @@ def test_two_predictions_for_one_truth_are_refused(
     save(tmp_path / "truth" / "1.png", square(5))
     for folder in ("p", "q"):
         save(tmp_path / "masks" / folder / "1.png", square(5))
-    assert main(["--predictions", str(tmp_path / "masks"), "--truth", str(tmp_path / "truth")]) == 2
+    assert evaluate(tmp_path / "masks", tmp_path / "truth") == 2
     assert "both fit 1" in capsys.readouterr().err

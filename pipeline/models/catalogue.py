@@ -1,22 +1,11 @@
-"""Networks by name: which there are, where their files lie, whether they are the right ones.
-
-::
-
-    python -m pipeline.models list
-    python -m pipeline.models fetch fcn8s_500
-    python -m pipeline.models add my_network deploy.prototxt weights.caffemodel
-    python -m pipeline.models verify
-"""
+"""Networks by name: which there are, where their files lie, whether they are the right ones."""
 
 from __future__ import annotations
 
-import argparse
 import difflib
 import hashlib
 import json
 import re
-import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,17 +14,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.config import NetworkConfig
-from pipeline.errors import (
-    EXIT_INTERRUPTED,
-    EXIT_NOTHING_DONE,
-    EXIT_OK,
-    ModelError,
-    ModelFormatError,
-    ModelMissingError,
-    UncropError,
-)
+from pipeline.errors import ModelFormatError, ModelMissingError
 
-MODELS_DIRECTORY = Path(__file__).resolve().parent.parent / "data" / "models"
+MODELS_DIRECTORY = Path(__file__).resolve().parents[2] / "data" / "models"
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 OWN_LICENCE = "your own files; their licence is not known to this program"
 _Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -255,74 +236,3 @@ def _prototxt_for(name: str, entry: ModelEntry | None, directory: Path) -> Path:
     if entry is None:
         raise unknown_model(name, directory)
     return require_file(directory / entry.prototxt, "It is part of the checkout: restore it.")
-
-
-def main(arguments: Sequence[str] | None = None, *, directory: Path = MODELS_DIRECTORY) -> int:
-    """The command line; returns the exit code (0, or 2 when a model is missing or wrong)."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline.models", description="Networks by name.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    commands.add_parser("list", help="known networks and whether their files are here")
-    commands.add_parser("fetch", help="download a network").add_argument("name", metavar="NAME")
-    adding = commands.add_parser("add", help="take over files of your own under a name")
-    adding.add_argument("name", metavar="NAME")
-    adding.add_argument("prototxt", metavar="PROTOTXT", type=Path)
-    adding.add_argument("caffemodel", metavar="CAFFEMODEL", type=Path)
-    commands.add_parser("verify", help="check the SHA-256 of every file").add_argument(
-        "names", metavar="NAME", nargs="*"
-    )
-    options = parser.parse_args(arguments)
-    from pipeline.model_install import add, fetch  # noqa: PLC0415 - a run of photographs needs neither
-
-    try:
-        if options.command == "list":
-            _print_list(directory)
-        elif options.command == "fetch":
-            entry = known_models(directory).get(options.name)
-            if entry is not None:
-                print(f"{options.name}: {entry.title}\nLicence: {entry.licence}", flush=True)
-            _print_files(fetch(options.name, directory=directory))
-        elif options.command == "add":
-            _print_files(add(options.name, options.prototxt, options.caffemodel, directory=directory))
-        else:
-            return _verify(options.names or installed(directory), directory)
-    except UncropError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    except OSError as error:
-        print(f"{error.filename or directory}: {error.strerror or error}", file=sys.stderr)
-        return EXIT_NOTHING_DONE
-    except KeyboardInterrupt:
-        print("Stopped; what has arrived is kept, the same command goes on.", file=sys.stderr)
-        return EXIT_INTERRUPTED
-    return EXIT_OK
-
-
-def _print_list(directory: Path) -> None:
-    entries = known_models(directory)
-    here = installed(directory)
-    for name in dict.fromkeys([*entries, *here]):
-        state = "here" if name in here else f"not here; python -m pipeline.models fetch {name}"
-        title = entries[name].title if name in entries else "added by hand"
-        licence = entries[name].licence if name in entries else OWN_LICENCE
-        print(f"{name}  ({state})\n    {title}\n    licence: {licence}")
-
-
-def _print_files(files: ModelFiles) -> None:
-    print(f"{files.prototxt}  {files.prototxt_sha256}\n{files.caffemodel}  {files.caffemodel_sha256}")
-
-
-def _verify(names: Sequence[str], directory: Path) -> int:
-    worst = EXIT_OK
-    for name in names:
-        try:
-            resolve_model(NetworkConfig(model=name), directory=directory)
-        except ModelError as error:
-            print(f"{name}: {error}")
-            worst = error.exit_code
-        else:
-            print(f"{name}: ok")
-    return worst
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -7,6 +7,8 @@ import io
 import json
 import os
 import stat
+import subprocess
+import sys
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -16,15 +18,28 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline import downloads, models
+from pipeline import cli
 from pipeline.caffe_format.deploy import read_deploy
 from pipeline.caffe_format.fcn8s import fcn8s_prototxt, random_fcn8s
 from pipeline.caffe_format.writer import write_caffe
 from pipeline.config import NetworkConfig
-from pipeline.downloads import unpack
 from pipeline.errors import ModelFormatError, ModelMissingError
-from pipeline.model_install import add, fetch
-from pipeline.models import MODELS_DIRECTORY, ModelFiles, known_models, main, resolve_model, sha256_of
+from pipeline.models import downloads
+from pipeline.models.catalogue import (
+    MODELS_DIRECTORY,
+    ModelFiles,
+    known_models,
+    resolve_model,
+    sha256_of,
+)
+from pipeline.models.downloads import unpack
+from pipeline.models.install import add, fetch
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def command(words: list[str], directory: Path) -> int:
+    return cli.main(["models", "--directory", str(directory), *words])
 
 
 class Server(http.server.ThreadingHTTPServer):
@@ -308,17 +323,17 @@ def test_weights_of_another_number_of_classes(
 def test_add_verify_and_list(
     directory: Path, network: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["add", "mine", *map(str, network)], directory=directory) == 0
+    assert command(["add", "mine", *map(str, network)], directory) == 0
     assert resolve("mine", directory).caffemodel.read_bytes() == network[1].read_bytes()
-    assert main(["verify"], directory=directory) == 0
+    assert command(["verify"], directory) == 0
     assert "mine: ok" in capsys.readouterr().out
-    assert main(["list"], directory=directory) == 0
+    assert command(["list"], directory) == 0
     listed = capsys.readouterr().out
     assert "small  (not here; python -m pipeline.models fetch small)" in listed
     assert "mine  (here)" in listed
     assert "licence: for tests only" in listed
     (directory / "downloads" / "mine" / "mine.caffemodel").write_bytes(b"")
-    assert main(["verify", "mine"], directory=directory) == 2
+    assert command(["verify", "mine"], directory) == 2
     assert "is damaged" in capsys.readouterr().out
 
 
@@ -326,7 +341,7 @@ def test_fetch_shows_the_licence_first(
     directory: Path, server: Server, capsys: pytest.CaptureFixture[str]
 ) -> None:
     server.status = 404
-    assert main(["fetch", "small"], directory=directory) == 2
+    assert command(["fetch", "small"], directory) == 2
     captured = capsys.readouterr()
     assert captured.out == "small: a small network\nLicence: for tests only\n"
     assert "the server answered 404" in captured.err
@@ -473,10 +488,14 @@ def test_ctrl_c_keeps_what_has_arrived(
     def interrupted(*arguments: object, **keywords: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pipeline.model_install.download", interrupted)
-    assert main(["fetch", "small"], directory=directory) == 130
+    monkeypatch.setattr("pipeline.models.install.download", interrupted)
+    assert command(["fetch", "small"], directory) == 130
     assert "what has arrived is kept" in capsys.readouterr().err
 
 
-def test_module_runs() -> None:
-    assert models.main(["list"]) == 0
+@pytest.mark.parametrize("command", [["pipeline.models"], ["pipeline", "models"]])
+def test_module_runs(command: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", *command, "list"], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert "uncrop_256  (here)" in done.stdout

@@ -1,44 +1,16 @@
-"""What to do at the end of a run: ``python -m pipeline.manifest summary|failed|retry OUTPUT``."""
+"""What a manifest says at the end of a run: counts, failures, a list of what to do again."""
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections import Counter, defaultdict
-from collections.abc import Sequence
 from os import fsencode
 from pathlib import Path
 
-from pipeline.errors import EXIT_NOTHING_DONE, EXIT_OK, OutputError
-from pipeline.manifest import MANIFEST_NAME, read_manifest, read_run
+from pipeline.manifest.journal import read_manifest, read_run
+from pipeline.manifest.records import Record
 from pipeline.outputs import write_atomically
-from pipeline.records import Record
 
 RETRY_NAME = "retry.txt"
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m pipeline.manifest", description="Look into the manifest of an output directory."
-    )
-    commands = parser.add_subparsers(dest="command", required=True)
-    for name, (_, explanation) in COMMANDS.items():
-        command = commands.add_parser(name, help=explanation, description=explanation)
-        command.add_argument("output", type=Path, metavar="OUTPUT", help="the output directory")
-    options = parser.parse_args(arguments)
-    directory: Path = options.output
-    if not (directory / MANIFEST_NAME).is_file():
-        message = f"{directory}: no {MANIFEST_NAME} there; name the output directory of a run"
-        print(f"error: {message}", file=sys.stderr)
-        return EXIT_NOTHING_DONE
-    try:
-        text = COMMANDS[options.command][0](directory)
-    except (OutputError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return EXIT_NOTHING_DONE
-    print(text)
-    return EXIT_OK
 
 
 def summary(directory: Path) -> str:
@@ -94,13 +66,6 @@ def retry(directory: Path) -> str:
         f"{f' in {where}' if where and where != str(Path.cwd()) else ''} with your configuration and\n"
         f"  --input @{target} --output {directory}"
     )
-
-
-COMMANDS = {
-    "summary": (summary, "count photographs by status and reason"),
-    "failed": (failed, "list failures by reason"),
-    "retry": (retry, f"write {RETRY_NAME}, a list file of the photographs that failed, to run again"),
-}
 
 
 def _reason(error: Record) -> str:

@@ -1,13 +1,8 @@
-"""Compare masks with the truth: ``python -m pipeline.evaluate --predictions DIR --truth DIR``.
-
-With ``--config C --photos DIR`` the photographs are segmented first, into ``--predictions``.
-"""
+"""Compare masks with the truth: folders of both, a table of figures, a sheet of the worst."""
 
 from __future__ import annotations
 
-import argparse
 import csv
-import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -17,8 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.config import load_config
-from pipeline.errors import EXIT_OK, EXIT_SOME_FAILED, UncropError, UsageError
+from pipeline.errors import UsageError
 from pipeline.metrics import Scores, compare
 
 _IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif"}
@@ -33,16 +27,6 @@ class PhotoScores:
     truth: Path
     prediction: Path | None
     scores: Scores
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit code."""
-    options = _parser().parse_args(arguments)
-    try:
-        return _evaluate(options)
-    except UncropError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
 
 
 def evaluate_folders(predictions: Path, truth: Path, ignore_value: int | None = None) -> list[PhotoScores]:
@@ -71,7 +55,7 @@ def evaluate_folders(predictions: Path, truth: Path, ignore_value: int | None = 
         A folder is missing, has no masks, a mask cannot be read or has another size than its truth, or two
         predictions fit a truth.
     """
-    predicted, wanted = _masks_of(predictions, "--predictions"), _masks_of(truth, "--truth")
+    predicted, wanted = masks_of(predictions, "--predictions"), masks_of(truth, "--truth")
     matches = _matches(predicted, wanted)
     results = []
     for key, truth_path in wanted.items():
@@ -102,74 +86,7 @@ def summarise(results: Sequence[PhotoScores]) -> dict[str, float]:
     }
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m pipeline.evaluate", description=__doc__)
-    parser.add_argument("--predictions", type=Path, required=True, metavar="DIR", help="folder of masks")
-    parser.add_argument("--truth", type=Path, required=True, metavar="DIR", help="folder of true masks")
-    parser.add_argument(
-        "--photos", type=Path, metavar="DIR", help="segment these first, and show them in the sheet"
-    )
-    parser.add_argument("--config", type=Path, metavar="YAML", help="how to segment them")
-    parser.add_argument(
-        "--ignore-value", type=int, metavar="GREY", help="grey value of truth masks that is not scored"
-    )
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="write a line a photograph")
-    parser.add_argument("--sheet", type=Path, metavar="FILE", help="write a picture of the worst")
-    parser.add_argument(
-        "--worst", type=_at_least_one, default=12, metavar="N", help="how many of the worst (default 12)"
-    )
-    return parser
-
-
-def _at_least_one(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"at least 1 is expected, got {number}")
-    return number
-
-
-def _evaluate(options: argparse.Namespace) -> int:
-    if options.config and not options.photos:
-        raise UsageError("--config segments photographs: say which with --photos DIR")
-    if options.config:
-        exit_code = _segment(options.config, options.photos, options.predictions)
-        if exit_code not in {EXIT_OK, EXIT_SOME_FAILED}:
-            return exit_code
-    masks = options.predictions / "masks"
-    results = evaluate_folders(
-        masks if masks.is_dir() else options.predictions, options.truth, options.ignore_value
-    )
-    missing = [result for result in results if result.prediction is None]
-    if missing:
-        print(
-            f"warning: {len(missing)} of {len(results)} truths have no prediction and are compared with an "
-            f"empty mask, {missing[0].truth} among them",
-            file=sys.stderr,
-        )
-    for name, value in summarise(results).items():
-        print(f"{name:<22}{value:>10.4f}" if isinstance(value, float) else f"{name:<22}{value:>10}")
-    if options.csv:
-        _write_csv(options.csv, results)
-    if options.sheet:
-        photos = _masks_of(options.photos, "--photos") if options.photos else {}
-        _write_sheet(options.sheet, sorted(results, key=lambda r: r.scores.iou)[: options.worst], photos)
-    return EXIT_OK
-
-
-def _segment(config_path: Path, photos: Path, predictions: Path) -> int:
-    from pipeline.runner import run  # noqa: PLC0415 - comparing alone needs no models
-
-    config = load_config(config_path)
-    config = config.model_copy(
-        update={
-            "input": config.input.model_copy(update={"paths": (str(photos),)}),
-            "output": config.output.model_copy(update={"directory": str(predictions), "masks": True}),
-        }
-    )
-    return run(config).exit_code
-
-
-def _masks_of(folder: Path, option: str) -> dict[str, Path]:
+def masks_of(folder: Path, option: str) -> dict[str, Path]:
     """Name without image suffixes -> file, for all pictures of a folder and the folders below."""
     if not folder.is_dir():
         raise UsageError(f"{option} {folder}: no such folder")
@@ -234,7 +151,8 @@ def _size(mask: NDArray[np.uint8]) -> str:
     return f"{mask.shape[1]} x {mask.shape[0]}"
 
 
-def _write_csv(path: Path, results: Iterable[PhotoScores]) -> None:
+def write_csv(path: Path, results: Iterable[PhotoScores]) -> None:
+    """Write a table with a line a photograph; `UsageError` if that cannot be done."""
     try:
         with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
@@ -247,8 +165,8 @@ def _write_csv(path: Path, results: Iterable[PhotoScores]) -> None:
         raise UsageError(f"--csv {path}: cannot be written ({error.strerror})") from error
 
 
-def _write_sheet(path: Path, results: Sequence[PhotoScores], photos: Mapping[str, Path]) -> None:
-    """Tiles of the worst: truth only in blue, prediction only in red, both in white."""
+def write_sheet(path: Path, results: Sequence[PhotoScores], photos: Mapping[str, Path]) -> None:
+    """Write tiles of photographs: truth only in blue, prediction only in red, both in white."""
     matches = _matches(photos, [result.name for result in results])
     tiles = [_tile(result, matches.get(result.name)) for result in results]
     columns = min(len(tiles), 4)
@@ -282,7 +200,3 @@ def _tile(result: PhotoScores, photo_path: Path | None) -> NDArray[np.uint8]:
         tile, label, (4, _TILE_PX + 17), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (255, 255, 255), 1, cv2.LINE_AA
     )
     return tile
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.names import LEFTOVER_PREFIX, MAX_NAME_BYTES, Namer, is_case_sensitive, path_below
+from pipeline.output_names import LEFTOVER_PREFIX, MAX_NAME_BYTES, Namer, is_case_sensitive, path_below
 
 HOME = "/home/anna"
 

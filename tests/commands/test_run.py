@@ -15,7 +15,7 @@ import pytest
 
 from tests.stand_ins import write_photo
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "data" / "samples"
 MODELS = ROOT / "data" / "models"
 

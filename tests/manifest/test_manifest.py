@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline import reports
+from pipeline.cli import main
 from pipeline.config import Config
 from pipeline.errors import OutputError
-from pipeline.manifest import (
+from pipeline.manifest.journal import (
     Manifest,
     read_manifest,
     read_run,
@@ -20,8 +20,8 @@ from pipeline.manifest import (
     to_line,
     write_run,
 )
-from pipeline.records import recorded_files
-from pipeline.reports import retry
+from pipeline.manifest.records import recorded_files
+from pipeline.manifest.reports import retry
 
 
 def record(name: str, status: str = "ok", **values: Any) -> dict[str, Any]:
@@ -158,17 +158,17 @@ def test_reports(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         manifest.append(record("c-0123/d.jpg", "failed", photo="/c/d.jpg", root="/c"))
     write_run(tmp_path, {"state": "finished", "working_directory": "/home/anna", "seconds": 3})
 
-    assert reports.main(["summary", str(tmp_path)]) == 0
+    assert main(["manifest", "summary", str(tmp_path)]) == 0
     text = capsys.readouterr().out
     for part in ("3 photographs, 2 faces", "failed    2", "2     ImageReadError (read)", "read      0.5"):
         assert part in text
 
-    assert reports.main(["failed", str(tmp_path)]) == 0
+    assert main(["manifest", "failed", str(tmp_path)]) == 0
     text = capsys.readouterr().out
     assert text.splitlines()[0] == "ImageReadError (read): 2"
     assert "in/b.jpg: empty" in text
 
-    assert reports.main(["retry", str(tmp_path)]) == 0
+    assert main(["manifest", "retry", str(tmp_path)]) == 0
     assert "2 photographs listed in" in capsys.readouterr().out
     assert (tmp_path / "retry.txt").read_text() == "/c/./d.jpg\nin/./b.jpg\n"
 
@@ -177,12 +177,12 @@ def test_retry_of_names_that_are_no_text(tmp_path: Path) -> None:
     raw = b"in/caf\xe9\n.jpg"
     with Manifest(tmp_path) as manifest:
         manifest.append(record("x", "failed", photo="in/?", photo_bytes=raw.hex(), root="in"))
-    reports.retry(tmp_path)
+    retry(tmp_path)
     assert (tmp_path / "retry.txt").read_bytes() == b"in/./caf\xe9\n.jpg\0"
 
 
 def test_reports_without_a_manifest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert reports.main(["summary", str(tmp_path)]) == 2
+    assert main(["manifest", "summary", str(tmp_path)]) == 2
     assert "no manifest.jsonl there" in capsys.readouterr().err
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.errors import PhotoError
-from pipeline.images import printable
+from pipeline.files import printable
 from pipeline.results import FaceResult, PhotoResult, StageError
 
 Record = dict[str, Any]

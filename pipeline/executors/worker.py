@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from pipeline.config import Config
 from pipeline.errors import EngineError, ImageReadError, OutputError, PhotoError, UncropError
-from pipeline.images import file_sha256, printable, read_photo
+from pipeline.files import printable
+from pipeline.images import file_sha256, read_photo
+from pipeline.manifest.records import Record, Task, blank_record, error_entry, face_entry, recorded_files
 from pipeline.outputs import remove_all_outputs, remove_outputs, write_outputs
-from pipeline.records import Record, Task, blank_record, error_entry, face_entry, recorded_files
 from pipeline.results import PhotoResult, StageError
 
 _log = logging.getLogger(__name__)
@@ -54,7 +55,7 @@ class WorkerSettings:
     factory
         Loads the models.
     digest
-        What shapes the results; see `pipeline.manifest.result_digest`.
+        What shapes the results; see `pipeline.manifest.journal.result_digest`.
     working_directory
         Where relative paths start.
     log_level

@@ -11,17 +11,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Self
 
 from pipeline.config import Config
+from pipeline.manifest.records import Record
 from pipeline.outputs import output_error, write_atomically
-from pipeline.records import Record
 
 MANIFEST_NAME = "manifest.jsonl"
 RUN_NAME = "run.json"
@@ -227,7 +225,3 @@ def _parsed(line: bytes) -> Record | None:
     except ValueError:
         return None
     return record if isinstance(record, dict) and isinstance(record.get("name"), str) else None
-
-
-if __name__ == "__main__":
-    sys.exit(import_module("pipeline.reports").main())

@@ -1,0 +1,82 @@
+"""The command line: ``uncrop COMMAND``, which is also ``python -m pipeline COMMAND``.
+
+A subcommand is a module of `pipeline.commands` and a line of `COMMANDS`. It has two functions:
+``add_arguments(parser)``, and ``execute(options)``, which returns the exit code (see `pipeline.errors`). It
+is loaded when it is asked for, and loads what it needs when it runs: help and wrong usage come at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, NamedTuple
+
+from pipeline import __version__
+from pipeline.errors import EXIT_INTERRUPTED, UncropError
+
+
+class Command(NamedTuple):
+    """A subcommand: the module that has it, and what it does in a line."""
+
+    module: str
+    summary: str
+
+
+COMMANDS = {
+    "run": Command("pipeline.commands.run", "write a mask of every face in photographs"),
+    "models": Command("pipeline.commands.models", "list, fetch, add and check networks"),
+    "manifest": Command(
+        "pipeline.commands.manifest", "look into what a run has left: counts, failures, what to do again"
+    ),
+    "evaluate": Command("pipeline.commands.evaluate", "compare masks with the truth"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a subcommand; returns the exit code.
+
+    Parameters
+    ----------
+    arguments
+        The words after the program's name; None: those of this process.
+
+    Returns
+    -------
+    int
+        0 none failed, 1 some did, 2 nothing was done (usage, configuration, model), 130 interrupted.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    name = next((word for word in words if not word.startswith("-")), "")
+    command: Any = import_module(COMMANDS[name].module) if name in COMMANDS else None
+    parser = _parser(name, command)
+    options = parser.parse_args(words)
+    try:
+        return int(command.execute(options))
+    except UncropError as error:
+        if getattr(options, "verbose", False):
+            traceback.print_exc()
+        for line in str(error).splitlines():
+            print(f"error: {line}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+
+
+def _parser(asked: str, command: Any) -> argparse.ArgumentParser:
+    """All subcommands by name and summary; the arguments of the one that is asked for."""
+    parser = argparse.ArgumentParser(
+        prog="uncrop",
+        description="Face masks for whole photographs, aligned pixel for pixel with each.",
+        epilog="Exit code: 0 none failed, 1 some did, 2 nothing was done (wrong usage, config or model), "
+        "130 interrupted.",
+    )
+    parser.add_argument("--version", action="version", version=f"uncrop {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, (_, summary) in COMMANDS.items():
+        own = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
+        if name == asked:
+            command.add_arguments(own)
+    return parser

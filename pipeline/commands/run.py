@@ -1,0 +1,93 @@
+"""``uncrop run``: masks of every face in photographs. ``run_pipeline.py`` is the same."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from typing import Any
+
+from pipeline import __version__
+from pipeline.errors import ConfigError, Problem
+from pipeline.files import printable
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.epilog = (
+        "Exit code: 0 no photograph failed, 1 some did, 2 nothing was done (wrong usage or config), "
+        "130 interrupted."
+    )
+    add = parser.add_argument
+    add(
+        "--config",
+        default="configs/default.yaml",
+        metavar="YAML",
+        help="configuration (default: %(default)s)",
+    )
+    add(
+        "--input", nargs="+", metavar="PATH", help="files, folders, globs, @list.txt, or - for paths on stdin"
+    )
+    add("--output", metavar="DIR", help="folder to write to")
+    add("--workers", metavar="N", help="photographs at once, or auto")
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="any key, such as engine.threads=2; repeatable",
+    )
+    add("--force", action="store_true", help="do photographs again that are done")
+    add(
+        "--dry-run",
+        action="store_true",
+        help="check configuration and models, list what would be done, do nothing",
+    )
+    talk = parser.add_mutually_exclusive_group()
+    talk.add_argument("--quiet", action="store_true", help="errors only")
+    talk.add_argument("--verbose", action="store_true", help="more messages, and tracebacks")
+    add("--version", action="version", version=f"uncrop {__version__}")
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Run the command; returns the exit code."""
+    from pipeline.config import load_config  # noqa: PLC0415 - help needs no pydantic
+
+    level = logging.INFO if options.verbose else logging.ERROR if options.quiet else logging.WARNING
+    logging.basicConfig(level=level, format="%(levelname)s: %(message)s")
+    config = load_config(options.config, options.set, _short_options(options))
+    from pipeline.runner import plan, run  # noqa: PLC0415 - a wrong configuration is told before OpenCV loads
+
+    if options.dry_run:
+        return plan(config, force=options.force)
+    return run(config, force=options.force, quiet=options.quiet, verbose=options.verbose).exit_code
+
+
+def _short_options(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """The short options as configuration; they come last and win."""
+    given: dict[str, dict[str, Any]] = {}
+    if options.input:
+        given["input"] = {"paths": options.input}
+    if options.output:
+        given["output"] = {"directory": options.output}
+    if options.workers:
+        given["execution"] = {
+            "workers": int(options.workers) if options.workers.isdecimal() else options.workers
+        }
+    problems = [
+        Problem("--input", printable(path), "is not UTF-8; put it into a list file: --input @list.txt")
+        for path in options.input or ()
+        if not _is_text(path)
+    ]
+    if options.output and not _is_text(options.output):
+        problems.append(Problem("--output", printable(options.output), "is not UTF-8; choose another name"))
+    if problems:
+        raise ConfigError(problems)
+    return given
+
+
+def _is_text(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""Masks against the truth (``uncrop evaluate``)."""

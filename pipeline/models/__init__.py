@@ -1,0 +1,1 @@
+"""Networks by name: the catalogue, getting their files, checking them (``uncrop models``)."""
