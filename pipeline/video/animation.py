@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from pipeline.errors import ClipReadError
-from pipeline.images import SNIFF_BYTES, printable, sniff_format
+from pipeline.files import printable
+from pipeline.images import SNIFF_BYTES, sniff_format
 from pipeline.video.timeline import Timeline
 
 ANIMATED_FORMATS = ("GIF", "WEBP", "PNG")

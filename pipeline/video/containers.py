@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import ClipReadError
-from pipeline.images import printable
+from pipeline.files import printable
 from pipeline.video.hdr import to_sdr, transfer_of
 from pipeline.video.timeline import Timeline
 

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import ClipReadError, ImageReadError
-from pipeline.images import printable, read_photo
+from pipeline.files import printable
+from pipeline.images import read_photo
 from pipeline.video.timeline import Timeline
 
 _NUMBER = re.compile(r"%0?(\d*)d")

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import ClipReadError
-from pipeline.images import file_sha256, printable
+from pipeline.files import printable
+from pipeline.images import file_sha256
 from pipeline.video import animation, pictures
 from pipeline.video.containers import probe_video, read_video
 from pipeline.video.timeline import Timeline
