@@ -80,6 +80,7 @@ class CropConfig(_Section):
 
     convention: Literal["cpp", "matlab"] = "cpp"
     square: bool = True
+    upright: Literal["auto", "never"] = "auto"
 
 
 class NetworkConfig(_Section):

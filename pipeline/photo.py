@@ -10,15 +10,14 @@ from typing import Any, Self
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from landmarks.bbox import bbox_from_landmarks
 from landmarks.finder import FaceFinder
-from landmarks.geometry import Box, FaceLandmarks
+from landmarks.geometry import FaceLandmarks
 from landmarks.selection import select_faces
 from pipeline.config import Config
-from pipeline.crop import FaceCrop, crop_face
+from pipeline.crop import FaceCrop
 from pipeline.errors import DetectionError, EngineError, PhotoError, SegmentationError
+from pipeline.framing import frame_face
 from pipeline.jaw import held_to_jaw
 from pipeline.loading import describe, load_finder, load_network
 from pipeline.network import FaceNetwork
@@ -168,8 +167,7 @@ class PhotoSegmenter:
         pairs: list[tuple[FaceLandmarks, FaceCrop]] = []
         for face in faces:
             try:
-                box = face_box(face.points, (image.shape[1], image.shape[0]), self.config)
-                pairs.append((face, crop_face(image, box)))
+                pairs.append((face, frame_face(image, face, self.config.crop)))
             except ValueError as error:
                 errors.append(StageError("crop", "ValueError", f"face at {face.detection.box}: {error}"))
         return pairs
@@ -213,40 +211,6 @@ def _size_wh(image: Pixels) -> tuple[int, int]:
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise ValueError(f"image: expected (H, W, 3) uint8, got {image.shape} {image.dtype}")
     return image.shape[1], image.shape[0]
-
-
-def face_box(points: NDArray[np.integer[Any]], frame_size_wh: tuple[int, int], config: Config) -> Box:
-    """The crop of a face as whole half-open pixels, in either convention.
-
-    Parameters
-    ----------
-    points
-        (68, 2) landmarks, pixels.
-    frame_size_wh
-        Width and height of the photograph in pixels.
-    config
-        ``crop.convention`` and ``crop.square`` are used.
-
-    Returns
-    -------
-    Box
-
-    Raises
-    ------
-    ValueError
-        The crop is empty: all landmarks lie outside the frame, or on one pixel at its edge.
-    """
-    square = config.crop.square
-    if config.crop.convention == "matlab":
-        one_based = points.astype(np.float64) + 1
-        box = bbox_from_landmarks(one_based, frame_size_wh, square=square, convention="matlab")
-        x, y, width, height = (round(value) for value in box)
-        x, y = x - 1, y - 1
-    else:
-        x, y, width, height = (int(v) for v in bbox_from_landmarks(points, frame_size_wh, square=square))
-    if min(width, height) < 1:
-        raise ValueError(f"its crop is empty ({width} x {height} pixels)")
-    return Box(x, y, width, height)
 
 
 def _union_alpha(faces: Sequence[FaceResult], frame_size_wh: tuple[int, int]) -> Pixels:

@@ -31,6 +31,7 @@ LAYERS = (
     (
         "pipeline.turns",
         "pipeline.crop",
+        "pipeline.framing",
         "pipeline.scores",
         "pipeline.results",
         "pipeline.uncrop",

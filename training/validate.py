@@ -20,6 +20,7 @@ import numpy as np
 
 from pipeline.config import load_config
 from pipeline.photo import PhotoSegmenter
+from training.conditions import CONDITIONS, GROUPS, HARD, PLAIN, Photograph, ruin
 from training.data import FloatArray, UInt8Array, celeba_mask, read_labels, read_prepared_landmarks, read_rgb
 from training.datasets import (
     CELEBA_FOLDER,
@@ -32,25 +33,8 @@ from training.label_faults import read_faults, without_faults
 from training.scoring import masked_iou
 from training.traits import TRAITS, traits_of
 
-CONDITIONS = ("plain", "grey", "gamma 0.4", "gamma 2.2", "JPEG 15", "tilt 30")
-TILT_DEG, JPEG_QUALITY = 30.0, 15
 BOOTSTRAP_ROUNDS, BOOTSTRAP_SEED = 2000, 1704
 SHEET_TILE_PX, SHEET_COLUMNS = 240, 8
-
-
-@dataclass(frozen=True)
-class Photograph:
-    """A held-out photograph with its truth at full size.
-
-    `weight` is 0 where the truth does not say, `sure` also where it is known to be wrong.
-    """
-
-    name: str
-    image: UInt8Array
-    face: UInt8Array
-    weight: UInt8Array
-    sure: UInt8Array
-    traits: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -90,39 +74,6 @@ def held_out(data: Path) -> Iterator[tuple[str, Photograph]]:
             traits = traits_of(image, face, labels, points, source)
             sure = without_faults(weight, faults.get(dataset, {}).get(path.stem, []))
             yield dataset, Photograph(path.stem, image, face, weight, sure, traits)
-
-
-def ruin(photograph: Photograph, condition: str) -> Photograph:
-    """Return the photograph under one of `CONDITIONS`; the tilt turns the truth too, in a larger frame."""
-    image, truth = photograph.image, (photograph.face, photograph.weight, photograph.sure)
-    if condition == "grey":
-        image = np.asarray(
-            cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB), np.uint8
-        )
-    elif condition.startswith("gamma"):
-        ramp = np.linspace(0, 1, 256) ** float(condition.split()[1])
-        image = np.asarray(cv2.LUT(image, (ramp * 255).round().astype(np.uint8)), np.uint8)
-    elif condition.startswith("JPEG"):
-        _, coded = cv2.imencode(".jpg", image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-        decoded = cv2.imdecode(coded, cv2.IMREAD_COLOR)
-        assert decoded is not None
-        image = np.ascontiguousarray(decoded[:, :, ::-1], dtype=np.uint8)
-    elif condition.startswith("tilt"):
-        height, width = photograph.face.shape
-        matrix = np.asarray(cv2.getRotationMatrix2D((width / 2, height / 2), TILT_DEG, 1.0), np.float64)
-        cos, sin = abs(matrix[0, 0]), abs(matrix[0, 1])
-        size_wh = (int(width * cos + height * sin), int(width * sin + height * cos))
-        matrix[:, 2] += np.array([size_wh[0] - width, size_wh[1] - height]) / 2
-        image = np.asarray(cv2.warpAffine(image, matrix, size_wh, flags=cv2.INTER_CUBIC), np.uint8)
-        fills = (0, 255, 255)
-        face, weight, sure = (
-            np.asarray(
-                cv2.warpAffine(plane, matrix, size_wh, flags=cv2.INTER_NEAREST, borderValue=fill), np.uint8
-            )
-            for plane, fill in zip(truth, fills, strict=True)
-        )
-        truth = face, weight, sure
-    return Photograph(photograph.name, image, *truth, photograph.traits)
 
 
 def landmark_outline(points: FloatArray, shape_hw: tuple[int, int]) -> UInt8Array:
@@ -251,10 +202,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for rows.csv and the sheets")
     parser.add_argument("--config", type=Path, default=Path("configs/default.yaml"))
     parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE")
-    parser.add_argument("--conditions", nargs="+", default=["plain"], choices=[*CONDITIONS, "all"])
+    parser.add_argument("--conditions", nargs="+", default=[PLAIN], choices=[*CONDITIONS, *GROUPS])
     parser.add_argument("--limit", type=int, default=0, help="photographs of each set, 0 for all")
     options = parser.parse_args(arguments)
-    conditions = CONDITIONS if "all" in options.conditions else tuple(options.conditions)
+    conditions = dict.fromkeys(name for given in options.conditions for name in GROUPS.get(given, (given,)))
     config = load_config(options.config, ["faces.select=main", *options.overrides])
     segmenter = PhotoSegmenter.from_config(config)
     options.out.mkdir(parents=True, exist_ok=True)
@@ -269,7 +220,7 @@ def main(arguments: list[str] | None = None) -> None:
             changed = ruin(photograph, condition)
             row, mask = measure(segmenter, dataset, changed, condition)
             rows.append(row)
-            if condition == "plain":
+            if condition in (PLAIN, *HARD):
                 tiles.append((row, overlay_tile(changed, mask, f"{row.iou:.3f}")))
     segmenter.close()
     with (options.out / "rows.csv").open("w", newline="", encoding="utf-8") as file:

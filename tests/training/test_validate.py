@@ -7,25 +7,16 @@ import pytest
 
 pytest.importorskip("torch", reason="torch comes with the training extra")
 
-from tests.training.synthetic import draw_face, face_points, write_prepared
+from tests.training.synthetic import face_points, write_prepared
 from training.scoring import masked_iou
 from training.validate import (
-    CONDITIONS,
-    Photograph,
     Row,
     bootstrap_interval,
     held_out,
     landmark_outline,
-    ruin,
     table,
     trait_table,
 )
-
-
-def photograph() -> Photograph:
-    image, labels = draw_face()
-    face = np.where(labels == 1, 255, 0).astype(np.uint8)
-    return Photograph("drawn", image, face, np.full_like(face, 255), np.full_like(face, 255))
 
 
 def test_iou_of_known_masks() -> None:
@@ -45,21 +36,6 @@ def test_landmark_outline_spans_jaw_and_lifted_brows() -> None:
     assert mask[round(float(lifted[1])) + 2, round(float(lifted[0]))] == 255
     assert mask[60, 64] == 255
     assert mask[125, 64] == mask[60, 5] == 0
-
-
-@pytest.mark.parametrize("condition", CONDITIONS)
-def test_ruined_photographs_keep_their_truth_aligned(condition: str) -> None:
-    before = photograph()
-    after = ruin(before, condition)
-    assert after.image.shape[:2] == after.face.shape == after.weight.shape == after.sure.shape
-    assert after.image.dtype == np.uint8
-    assert (after.face > 0).sum() == pytest.approx((before.face > 0).sum(), rel=0.02)
-    if condition == "tilt 30":
-        assert after.face.shape[0] > before.face.shape[0]
-    else:
-        np.testing.assert_array_equal(after.face, before.face)
-    inside, outside = after.image[after.face > 0].mean(), after.image[after.face == 0].mean()
-    assert inside > outside + 20
 
 
 def test_bootstrap_interval_holds_the_mean_and_repeats() -> None:
