@@ -102,53 +102,32 @@ def read_photo(path: str | PathLike[str], *, max_pixels: int) -> Photo:
     ImageReadError
         Missing, not a regular file, unreadable, not an image, damaged or truncated.
     """
-    shown = printable(path)
     with _opened(path) as file:
-        try:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-            file.seek(0)
-            head = file.read(SNIFF_BYTES)
-            file.seek(0)
-        except OSError as error:
-            raise ImageReadError(f"{shown}: cannot be read: {error.strerror}. Check the disk") from error
-        if not head:
-            raise ImageReadError(f"{shown}: is empty (0 bytes). Copy it anew from where it came")
-        with _pillow_limits(max_pixels):
-            try:
-                image = Image.open(file, formats=PILLOW_FORMATS)
-                size_wh = image.size
-                _refuse_previews(image, head, shown)
-                orientation = _orientation(image)
-                image.load()
-                pixels = _rgb(image)
-            except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-                raise ImageTooLargeError(
-                    f"{shown}: more than {max_pixels} pixels ({_numbers(str(error))}). "
-                    "Shrink it, or raise input.max_pixels"
-                ) from error
-            except UnidentifiedImageError as error:
-                raise ImageReadError(f"{shown}: {_not_an_image(head)}") from error
-            except MemoryError as error:
-                raise ImageReadError(
-                    f"{shown}: not enough memory to decode it. Lower input.max_pixels or execution.workers"
-                ) from error
-            except ImageReadError:
-                raise
-            except _PILLOW_ERRORS as error:
-                reason = str(error).rstrip(".") or type(error).__name__
-                raise ImageReadError(f"{shown}: damaged or truncated: {reason}. {_HINT}") from error
-    if image.format == "TIFF":  # Pillow has turned it already
-        stored_size_wh = size_wh[::-1] if orientation >= 5 else size_wh
-        upright = pixels
-    else:
-        stored_size_wh = size_wh
-        upright = _to_upright(pixels, orientation)
-    expected = stored_size_wh if orientation >= 5 else stored_size_wh[::-1]
-    if upright.shape[:2] != expected or upright.size == 0:
-        raise ImageReadError(f"{shown}: damaged: its header and its pixels disagree in size. {_HINT}")
-    return Photo(
-        np.ascontiguousarray(upright), orientation, stored_size_wh, sha256, image.format or "unknown"
-    )
+        return _read(file, printable(path), max_pixels)
+
+
+def read_photo_bytes(content: bytes, *, max_pixels: int, shown: str = "the photograph") -> Photo:
+    """Read a photograph out of the bytes of a file; as `read_photo` in all else.
+
+    Parameters
+    ----------
+    content
+        The whole file.
+    max_pixels
+        As for `read_photo`.
+    shown
+        What messages call it.
+
+    Returns
+    -------
+    Photo
+
+    Raises
+    ------
+    ImageTooLargeError, ImageReadError
+        As for `read_photo`.
+    """
+    return _read(io.BytesIO(content), shown, max_pixels)
 
 
 def file_sha256(path: str | PathLike[str]) -> str:
@@ -270,6 +249,55 @@ def _opened(path: str | PathLike[str]) -> Iterator[io.BufferedReader]:
         raise ImageReadError(f"{shown}: is not a usable file name: {error}") from error
     with file:
         yield file
+
+
+def _read(file: io.BufferedReader | io.BytesIO, shown: str, max_pixels: int) -> Photo:
+    """Read a photograph from its open file; ``shown`` is what messages call it."""
+    try:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        file.seek(0)
+        head = file.read(SNIFF_BYTES)
+        file.seek(0)
+    except OSError as error:
+        raise ImageReadError(f"{shown}: cannot be read: {error.strerror}. Check the disk") from error
+    if not head:
+        raise ImageReadError(f"{shown}: is empty (0 bytes). Copy it anew from where it came")
+    with _pillow_limits(max_pixels):
+        try:
+            image = Image.open(file, formats=PILLOW_FORMATS)
+            size_wh = image.size
+            _refuse_previews(image, head, shown)
+            orientation = _orientation(image)
+            image.load()
+            pixels = _rgb(image)
+        except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+            raise ImageTooLargeError(
+                f"{shown}: more than {max_pixels} pixels ({_numbers(str(error))}). "
+                "Shrink it, or raise input.max_pixels"
+            ) from error
+        except UnidentifiedImageError as error:
+            raise ImageReadError(f"{shown}: {_not_an_image(head)}") from error
+        except MemoryError as error:
+            raise ImageReadError(
+                f"{shown}: not enough memory to decode it. Lower input.max_pixels or execution.workers"
+            ) from error
+        except ImageReadError:
+            raise
+        except _PILLOW_ERRORS as error:
+            reason = str(error).rstrip(".") or type(error).__name__
+            raise ImageReadError(f"{shown}: damaged or truncated: {reason}. {_HINT}") from error
+    if image.format == "TIFF":  # Pillow has turned it already
+        stored_size_wh = size_wh[::-1] if orientation >= 5 else size_wh
+        upright = pixels
+    else:
+        stored_size_wh = size_wh
+        upright = _to_upright(pixels, orientation)
+    expected = stored_size_wh if orientation >= 5 else stored_size_wh[::-1]
+    if upright.shape[:2] != expected or upright.size == 0:
+        raise ImageReadError(f"{shown}: damaged: its header and its pixels disagree in size. {_HINT}")
+    return Photo(
+        np.ascontiguousarray(upright), orientation, stored_size_wh, sha256, image.format or "unknown"
+    )
 
 
 @contextmanager

@@ -79,13 +79,13 @@ def write_outputs(
     files: dict[str, str] = {}
     for kind, suffix, picture in _photo_pictures(result, pixels, config):
         files[kind] = f"{kind}/{name}{suffix}"
-        write_atomically(root / files[kind], [_encode(suffix, to_stored_orientation(picture, turn))])
+        write_atomically(root / files[kind], [encode_picture(suffix, to_stored_orientation(picture, turn))])
     face_files: list[dict[str, str]] = []
     for number, face in enumerate(result.faces, start=1):
         face_files.append({})
         for kind, picture in _face_pictures(face, config):
             face_files[-1][kind] = f"{kind}/{name}_{number}.png"
-            encoded = _encode(".png", to_stored_orientation(picture, turn))
+            encoded = encode_picture(".png", to_stored_orientation(picture, turn))
             write_atomically(root / face_files[-1][kind], [encoded])
     _remove_further_faces(root, name, len(result.faces) + 1)
     return files, face_files
@@ -270,8 +270,21 @@ def overlay(pixels: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDArray[np.ui
     return np.asarray(cv2.drawContours(painted, contours, -1, OVERLAY_RGB, thickness), np.uint8)
 
 
-def _encode(suffix: str, picture: NDArray[Any]) -> bytes:
-    """Encode as PNG or JPEG; RGB and RGBA go in."""
+def encode_picture(suffix: str, picture: NDArray[Any]) -> bytes:
+    """Encode a picture.
+
+    Parameters
+    ----------
+    suffix
+        ``.png`` or ``.jpg``.
+    picture
+        (H, W) of 8 or 16 bits, (H, W, 3) uint8 RGB or (H, W, 4) uint8 RGBA.
+
+    Raises
+    ------
+    EncodingError
+        It is too large for the format.
+    """
     if picture.ndim == 3:
         order = cv2.COLOR_RGBA2BGRA if picture.shape[2] == 4 else cv2.COLOR_RGB2BGR
         picture = cv2.cvtColor(picture, order)

@@ -20,6 +20,7 @@ from pipeline.images import (
     Photo,
     file_sha256,
     read_photo,
+    read_photo_bytes,
     sniff_format,
     to_stored_orientation,
 )
@@ -117,6 +118,15 @@ def test_result_is_upright_contiguous_and_hashed(tmp_path: Path) -> None:
     assert photo.pixels.flags.c_contiguous
     assert photo.sha256 == file_sha256(tmp_path / "photo")
     assert len(photo.sha256) == 64
+
+
+def test_bytes_are_read_as_a_file_is(tmp_path: Path) -> None:
+    content = encoded("JPEG", exif=with_orientation(6))
+    of_file, of_bytes = read_bytes(tmp_path, content), read_photo_bytes(content, max_pixels=MILLION)
+    assert np.array_equal(of_bytes.pixels, of_file.pixels)
+    assert (of_bytes.sha256, of_bytes.orientation, of_bytes.format) == (of_file.sha256, 6, "JPEG")
+    with pytest.raises(ImageReadError, match=r"^upload: is empty"):
+        read_photo_bytes(b"", max_pixels=MILLION, shown="upload")
 
 
 def test_grey_and_palette(tmp_path: Path) -> None:

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import multiprocessing
 import os
-import signal
-import sys
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 
 import cv2
-import psutil
 
 from pipeline.config import Config
 from pipeline.errors import EngineError, PhotoError, TimeLimitError, UncropError, WorkerLostError
@@ -28,13 +23,13 @@ from pipeline.executors.base import (
     thread_environment,
     usable_cores,
 )
+from pipeline.executors.children import cause_of_death, die_with_parent, end_process, inherited, memory_mb
 from pipeline.executors.worker import Outcome, Worker, WorkerSettings
 from pipeline.manifest.records import Task
 
 _LIMITS_INTERVAL_SECONDS = 0.2
 """How often at least all workers are held against their limits, also while some of them speak."""
 _CLOSE_SECONDS = 5.0
-_PR_SET_PDEATHSIG = 1
 
 _log = logging.getLogger(__name__)
 
@@ -151,7 +146,7 @@ class _Process:
         if os.name == "posix":
             resource_tracker.ensure_running()  # its start would unblock Ctrl-C again
         try:
-            with _inherited(thread_environment(threads)):
+            with inherited(thread_environment(threads)):
                 self._process.start()
         except OSError as error:
             message = f"no worker can be started ({error.strerror}); lower execution.workers"
@@ -192,14 +187,14 @@ class _Process:
         """Whether the worker is gone, or has gone beyond a limit and is ended now."""
         if not self._process.is_alive():
             self._end()
-            return WorkerLostError(_cause_of_death(self._process.exitcode))
+            return WorkerLostError(cause_of_death(self._process.exitcode))
         if self.deadline is not None and time.monotonic() >= self.deadline:
             self._end()
             return TimeLimitError(
                 f"took longer than {self._time_limit:g} s. "
                 "Leave it out, or raise execution.time_limit_seconds"
             )
-        if memory_limit_mb is not None and _memory_mb(self._process.pid) > memory_limit_mb:
+        if memory_limit_mb is not None and memory_mb(self._process.pid) > memory_limit_mb:
             self._end()
             return WorkerLostError(
                 f"its worker took more than {memory_limit_mb} MB of memory. "
@@ -218,19 +213,13 @@ class _Process:
 
     def _end(self) -> None:
         """Kill the process with all that it has started."""
-        for process in _family(self._process.pid):
-            try:
-                process.kill()
-            except psutil.NoSuchProcess:
-                continue
-        # Not for ever: a process that hangs in the kernel dies when it comes back.
-        self._process.join(_CLOSE_SECONDS)
+        end_process(self._process, _CLOSE_SECONDS)
         self.connection.close()
 
 
 def _work(settings: WorkerSettings, connection: Connection, threads: int) -> None:
     """Run in the worker: take tasks until there are no more."""
-    _die_with_parent()
+    die_with_parent()
     logging.basicConfig(level=settings.log_level, format="%(levelname)s: %(message)s")
     cv2.setNumThreads(threads)
     worker = Worker(settings, on_load=lambda loading: connection.send(not loading))
@@ -245,61 +234,3 @@ def _work(settings: WorkerSettings, connection: Connection, threads: int) -> Non
         worker.close()
     except (EOFError, OSError):
         return  # the parent has gone
-
-
-def _die_with_parent() -> None:
-    """Have the kernel end this process when its parent is killed; elsewhere it ends after its photograph."""
-    parent = multiprocessing.parent_process()
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if parent is not None and parent.pid != os.getppid():
-            os._exit(1)
-
-
-@contextmanager
-def _inherited(environment: dict[str, str]) -> Iterator[None]:
-    """Set what a child starts with: environment variables, and Ctrl-C blocked (the parent decides on it)."""
-    before = {name: os.environ.get(name) for name in environment}
-    os.environ.update(environment)
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if os.name == "posix" else None
-    try:
-        yield
-    finally:
-        if mask is not None:
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-def _cause_of_death(exitcode: int | None) -> str:
-    if exitcode is None or exitcode >= 0:
-        return f"its worker ended by itself (exit code {exitcode}). See what it wrote above"
-    try:
-        name = signal.Signals(-exitcode).name
-    except ValueError:
-        name = f"signal {-exitcode}"
-    if name == "SIGKILL":
-        return "its worker was killed (SIGKILL), most likely for lack of memory. Lower execution.workers"
-    return f"its worker crashed ({name}). Leave the photograph out, or convert it"
-
-
-def _family(pid: int | None) -> list[psutil.Process]:
-    try:
-        process = psutil.Process(pid)
-        return [*process.children(recursive=True), process]
-    except psutil.NoSuchProcess:
-        return []
-
-
-def _memory_mb(pid: int | None) -> float:
-    """Resident memory of a process and its children, in millions of bytes."""
-    total = 0
-    for process in _family(pid):
-        try:
-            total += process.memory_info().rss
-        except psutil.NoSuchProcess:
-            continue
-    return total / 1e6
