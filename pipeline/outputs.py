@@ -54,7 +54,8 @@ def write_outputs(
     pixels
         (H, W, 3) uint8 RGB, upright.
     orientation
-        EXIF orientation 1-8 of the stored photograph; used for ``output.orientation: stored``.
+        EXIF orientation 1-8 of the stored photograph; used for ``output.orientation: stored``. The pictures
+        of single faces then lie as the file does, too; else they are as their crops are, turned upright.
     name
         Name of the photograph; see `pipeline.output_names`.
     config
@@ -84,8 +85,11 @@ def write_outputs(
     for number, face in enumerate(result.faces, start=1):
         face_files.append({})
         for kind, picture in _face_pictures(face, config):
+            lying = picture
+            if config.orientation == "stored":
+                lying = np.ascontiguousarray(np.rot90(picture, -face.crop.turn))
             face_files[-1][kind] = f"{kind}/{name}_{number}.png"
-            encoded = encode_picture(".png", to_stored_orientation(picture, turn))
+            encoded = encode_picture(".png", to_stored_orientation(lying, turn))
             write_atomically(root / face_files[-1][kind], [encoded])
     _remove_further_faces(root, name, len(result.faces) + 1)
     return files, face_files

@@ -15,6 +15,7 @@ from landmarks.geometry import Box, Detection, FaceLandmarks
 from pipeline.config import OutputConfig
 from pipeline.crop import crop_face
 from pipeline.errors import EncodingError, OutputError
+from pipeline.manifest.records import face_entry
 from pipeline.output_names import LEFTOVER_PREFIX
 from pipeline.outputs import overlay, remove_leftovers, remove_outputs, write_atomically, write_outputs
 from pipeline.results import FaceResult, PhotoResult
@@ -120,6 +121,26 @@ def test_stored_orientation_turns_everything(tmp_path: Path, orientation: int) -
     assert np.array_equal(read(tmp_path / face_files[0]["crops"]), back(photo()[1:3, 1:4]))
     upright, _ = write_outputs(result(), photo(), orientation, "x", config(tmp_path))
     assert np.array_equal(read(tmp_path / upright["masks"]), result().mask)
+
+
+@pytest.mark.parametrize("turn", [0, 1, 2, 3])
+def test_turned_faces_are_written_upright_with_the_way_back(tmp_path: Path, turn: int) -> None:
+    crop = crop_face(photo(), Box(1, 1, 3, 2), turn)
+    lying = np.array([[255, 255, 0], [0, 0, 0]], np.uint8)
+    mask = np.ascontiguousarray(np.rot90(lying, turn))
+    turned = FaceResult(face(crop.box, soft=False).landmarks, crop, mask, None, 0.5)
+    whole = PhotoResult("ok", np.zeros((HEIGHT, WIDTH), np.uint8), None, (turned,))
+    _, (files,) = write_outputs(whole, photo(), 6, "x", config(tmp_path, **ALL))
+    entry = face_entry(1, turned, whole, files)
+    assert entry["turn_degrees"] == 90 * turn
+    x, y, width, height = entry["box_xywh"]
+    for kind, expected in (("crop_masks", lying), ("crops", photo()[y : y + height, x : x + width])):
+        written = read(tmp_path / files[kind])
+        assert np.array_equal(written, mask if kind == "crop_masks" else crop.pixels)
+        assert np.array_equal(np.rot90(written, -entry["turn_degrees"] // 90), expected)
+    _, (files,) = write_outputs(whole, photo(), 6, "x", config(tmp_path, orientation="stored", **ALL))
+    assert np.array_equal(read(tmp_path / files["crop_masks"]), np.rot90(lying))
+    assert np.array_equal(read(tmp_path / files["crops"]), np.rot90(photo()[1:3, 1:4]))
 
 
 def test_overlay_is_red_where_the_mask_is() -> None:

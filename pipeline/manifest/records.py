@@ -80,12 +80,17 @@ def error_entry(error: StageError) -> dict[str, str]:
 
 
 def face_entry(number: int, face: FaceResult, result: PhotoResult, files: dict[str, str]) -> Record:
-    """A face for the manifest; boxes and points in pixels of the upright photograph."""
+    """A face for the manifest; boxes and points in pixels of the upright photograph.
+
+    ``turn_degrees``: 0, 90, 180 or 270, by which the crop was turned counter-clockwise for the head to stand
+    upright. ``numpy.rot90(crop_mask, -turn_degrees // 90)`` lies in the photograph at ``box_xywh``.
+    """
     detection = face.landmarks.detection
     area = np.count_nonzero(result.instances[face.crop.frame_slices] == number)
     return {
         "number": number,
         "box_xywh": [face.crop.box.x, face.crop.box.y, face.crop.box.width, face.crop.box.height],
+        "turn_degrees": 90 * face.crop.turn,
         "detection": {
             "box_xywh": [detection.box.x, detection.box.y, detection.box.width, detection.box.height],
             "score": round(detection.score, 6),
