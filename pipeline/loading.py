@@ -19,7 +19,8 @@ from pipeline.caffe_format.loader import read_network
 from pipeline.config import Config
 from pipeline.engines.registry import create_engine
 from pipeline.errors import ConfigError, ModelFormatError, ModelMissingError, Problem
-from pipeline.models.catalogue import ModelFiles, resolve_model, sha256_of
+from pipeline.files import sha256_of
+from pipeline.models.catalogue import ModelFiles, resolve_model
 from pipeline.network import FaceNetwork, face_channel_of
 
 _SIZES_TRIED = 33

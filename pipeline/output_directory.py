@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from pipeline import files
 from pipeline.errors import ConfigError, Problem
 from pipeline.output_names import is_case_sensitive
 
@@ -59,20 +59,12 @@ def locked(directory: Path) -> Iterator[None]:
     ConfigError
         Another run writes there.
     """
-    if os.name != "posix":
-        yield
-        return
-    import fcntl  # noqa: PLC0415 - not on Windows
-
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            stack.enter_context(files.locked(directory, wait=False))
         except BlockingIOError as error:
             message = f"{directory}: another run writes there; wait for it, or choose another folder"
             raise ConfigError([Problem("output", "output.directory", message)]) from error
         except OSError as error:
             _log.info("%s: no lock to be had there: %s", directory, error)
         yield
-    finally:
-        os.close(descriptor)

@@ -22,8 +22,7 @@ import re
 import unicodedata
 from pathlib import Path
 
-LEFTOVER_PREFIX = ".uncrop-tmp-"
-"""How the names of unfinished files begin; photographs' names never do."""
+from pipeline.files import LEFTOVER_PREFIX
 
 MAX_PART_BYTES = 200
 MAX_NAME_BYTES = 2000

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import itertools
 import os
-import secrets
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,8 @@ from numpy.typing import NDArray
 
 from pipeline.config import OutputConfig
 from pipeline.errors import EncodingError, OutputError
+from pipeline.files import LEFTOVER_PREFIX, write_whole
 from pipeline.images import to_stored_orientation
-from pipeline.output_names import LEFTOVER_PREFIX
 from pipeline.results import FaceResult, PhotoResult
 
 OVERLAY_RGB = (255, 0, 0)
@@ -31,11 +30,6 @@ PNG_COMPRESSION = 3
 PHOTO_FOLDERS = ("masks", "instances", "overlays", "soft_masks")
 FACE_FOLDERS = ("crops", "crop_masks", "cutouts")
 _PHOTO_SUFFIXES = {kind: (".png", ".jpg") if kind == "overlays" else (".png",) for kind in PHOTO_FOLDERS}
-
-_PROCESS = secrets.token_hex(6)
-"""Tells this process from those of the same number on other machines that write to the same disk."""
-
-_counter = itertools.count()
 
 
 def write_outputs(
@@ -96,7 +90,7 @@ def write_outputs(
 
 
 def write_atomically(path: Path, content: Iterable[bytes], *, sync: bool = False) -> None:
-    """Write a file under a temporary name in its folder, then rename it.
+    """Write a file of the output directory whole or not at all; see `pipeline.files.write_whole`.
 
     Parameters
     ----------
@@ -110,27 +104,12 @@ def write_atomically(path: Path, content: Iterable[bytes], *, sync: bool = False
     Raises
     ------
     OutputError
-        Something failed; neither the file nor its temporary is changed or left behind.
+        Something failed; the file is as it was. The message says what to do.
     """
-    temporary = path.with_name(f"{LEFTOVER_PREFIX}{_PROCESS}-{os.getpid()}-{next(_counter)}")
     try:
-        try:
-            file = temporary.open("xb")
-        except FileNotFoundError:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            file = temporary.open("xb")
-        with file:
-            file.writelines(content)
-            if sync:
-                file.flush()
-                os.fsync(file.fileno())
-        temporary.replace(path)
+        write_whole(path, content, sync=sync)
     except OSError as error:
-        _remove_quietly(temporary)
         raise output_error(path, error) from error
-    except BaseException:
-        _remove_quietly(temporary)
-        raise
 
 
 def output_error(path: Path, error: OSError) -> OutputError:
@@ -312,11 +291,3 @@ def _remove_further_faces(root: Path, name: str, number: int) -> None:
             if not path.is_file():
                 break
             remove_outputs(root, [f"{kind}/{name}_{further}.png"])
-
-
-def _remove_quietly(path: Path) -> None:
-    """Remove a temporary after a failure; if that fails too, the next run removes it."""
-    try:
-        path.unlink(missing_ok=True)
-    except OSError:
-        return

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipeline.environment import command_line
 from pipeline.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_SOME_FAILED
 
 
@@ -58,7 +59,7 @@ class RunSummary:
             f"Results: {self.directory}",
         ]
         if self.counts.get("failed") or self.counts.get("partial"):
-            lines.append(f"Failures: python -m pipeline.manifest failed {self.directory}")
+            lines.append(f"Failures: {command_line('manifest', 'failed', str(self.directory))}")
         if self.interrupted:
             left = self.total - sum(self.counts.values())
             lines.append(f"Interrupted with {left} photographs left; the same command goes on from here.")

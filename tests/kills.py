@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 
 from pipeline.config import Config
-from pipeline.output_names import LEFTOVER_PREFIX
+from pipeline.files import LEFTOVER_PREFIX
 from pipeline.runner import run
 from tests import stand_ins
 from tests.stand_ins import tree, write_photo

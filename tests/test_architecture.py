@@ -16,10 +16,9 @@ OWN = ("landmarks", "pipeline", "training", "benchmarks", "run_pipeline")
 # From the ground up. A module imports from its own line and the lines above it, never from below; a package's
 # name stands for all of its modules.
 LAYERS = (
-    ("landmarks", "pipeline", "pipeline.errors"),
+    ("landmarks", "pipeline", "pipeline.errors", "pipeline.files", "pipeline.shipped"),
     (
         "pipeline.config",
-        "pipeline.files",
         "pipeline.output_names",
         "pipeline.metrics",
         "pipeline.environment",

@@ -1,10 +1,77 @@
 """Paths and files."""
 
-import os
+from __future__ import annotations
 
-from pipeline.files import printable
+import multiprocessing
+import os
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import pytest
+
+from pipeline.files import LEFTOVER_PREFIX, locked, printable, sha256_of, whole_file, write_whole
 
 
 def test_printable() -> None:
     assert printable("a ü.jpg") == "a ü.jpg"
     assert printable(os.fsdecode(b"a\xff\n.jpg")) == "a\\xff\\n.jpg"
+
+
+def test_a_whole_file_replaces_the_old_one_and_makes_its_folder(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b.txt"
+    write_whole(path, [b"one", b"two"])
+    assert path.read_bytes() == b"onetwo"
+    write_whole(path, iter([b"three"]), sync=True)
+    assert path.read_bytes() == b"three"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_what_fails_half_way_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    write_whole(path, [b"old"])
+
+    def interrupted() -> None:
+        with whole_file(path) as file:
+            file.write(b"half of the new")
+            assert any(name.name.startswith(LEFTOVER_PREFIX) for name in tmp_path.iterdir())
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_in_the_place_of_a_file_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    with pytest.raises(OSError, match="directory"):
+        write_whole(tmp_path / "a", [b"x"])
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_sha256_of_a_known_text(tmp_path: Path) -> None:
+    (tmp_path / "abc").write_bytes(b"abc")
+    # FIPS 180-2, appendix B.1
+    expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert sha256_of(tmp_path / "abc") == expected
+
+
+def hold(path: Path, connection: Connection) -> None:
+    with locked(path):
+        connection.send("held")
+        connection.recv()
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_a_lock_keeps_another_process_out_until_it_is_gone(kind: str, tmp_path: Path) -> None:
+    path = tmp_path if kind == "folder" else tmp_path / "lock"
+    ours, theirs = multiprocessing.Pipe()
+    process = multiprocessing.get_context("spawn").Process(target=hold, args=(path, theirs), daemon=True)
+    process.start()
+    assert ours.recv() == "held"
+    with pytest.raises(BlockingIOError), locked(path, wait=False):
+        pytest.fail("two hold it")
+    process.kill()
+    process.join()
+    with locked(path, wait=False):
+        assert path.exists()

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.config import Config
 from pipeline.errors import ConfigError, OutputError
-from pipeline.output_names import LEFTOVER_PREFIX
+from pipeline.files import LEFTOVER_PREFIX
 from pipeline.runner import run
 from tests import stand_ins
 from tests.stand_ins import tree, write_photo

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.output_names import LEFTOVER_PREFIX, MAX_NAME_BYTES, Namer, is_case_sensitive, path_below
+from pipeline.files import LEFTOVER_PREFIX
+from pipeline.output_names import MAX_NAME_BYTES, Namer, is_case_sensitive, path_below
 
 HOME = "/home/anna"
 

@@ -15,8 +15,8 @@ from landmarks.geometry import Box, Detection, FaceLandmarks
 from pipeline.config import OutputConfig
 from pipeline.crop import crop_face
 from pipeline.errors import EncodingError, OutputError
+from pipeline.files import LEFTOVER_PREFIX
 from pipeline.manifest.records import face_entry
-from pipeline.output_names import LEFTOVER_PREFIX
 from pipeline.outputs import overlay, remove_leftovers, remove_outputs, write_atomically, write_outputs
 from pipeline.results import FaceResult, PhotoResult
 

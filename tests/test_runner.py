@@ -13,8 +13,8 @@ from pipeline import runner
 from pipeline.config import Config
 from pipeline.errors import ConfigError, EngineError, EngineUnavailableError, OutputError
 from pipeline.executors.worker import SegmenterFactory
+from pipeline.files import LEFTOVER_PREFIX
 from pipeline.output_directory import locked, prepared
-from pipeline.output_names import LEFTOVER_PREFIX
 from pipeline.summary import RunSummary
 from tests import stand_ins
 from tests.stand_ins import tree, write_photo
@@ -109,7 +109,7 @@ def test_summary_says_what_to_do_next() -> None:
     assert "3 photographs in" in text
     assert "1 with faces, 1 without a face, 1 failed; 1 faces." in text
     assert "Results: out" in text
-    assert "python -m pipeline.manifest failed out" in text
+    assert "python -m pipeline manifest failed out" in text
     assert str(run()).count("done before") == 1
 
 

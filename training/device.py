@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
+from pipeline.environment import usable_cores
 from training.options import NO_ENCODER, TrainOptions
 
 CPU_INFO = Path("/proc/cpuinfo")
@@ -21,13 +21,6 @@ def has_amx() -> bool:
     AVX-512 BF16 without AMX does not pay: casting to and fro costs more than the products save.
     """
     return CPU_INFO.is_file() and "amx_bf16" in CPU_INFO.read_text(encoding="utf-8", errors="replace")
-
-
-def usable_cores() -> int:
-    """Return how many cores this process may use, which in a container or a cluster's share are not all."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def settle_options(options: TrainOptions, begun_with: int = 0) -> TrainOptions:

@@ -10,15 +10,16 @@ import cv2
 import numpy as np
 import torch
 
+from pipeline.files import whole_file
+
 SHORTEST_AXIS = 1e-3
 """Least length of an axis of the curves (s, loss, IoU), so that a run over at once can be drawn."""
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Write a checkpoint under a temporary name, then rename it."""
-    temporary = path.with_suffix(".tmp")
-    torch.save(state, temporary)
-    temporary.replace(path)
+    """Write a checkpoint whole or not at all."""
+    with whole_file(path) as file:
+        torch.save(state, file)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

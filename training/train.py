@@ -10,7 +10,6 @@ another program takes a core.
 from __future__ import annotations
 
 import multiprocessing
-import os
 import time
 from pathlib import Path
 
@@ -20,6 +19,7 @@ import torch
 import torch.distributed
 from torch import Tensor
 
+from pipeline.environment import usable_cores
 from training.batches import Batch, batches_from, make_batch, to_network_input
 from training.data import Sample
 from training.datasets import TrainingData, load_training_data
@@ -210,7 +210,7 @@ class Trainer:
 
 def train_process(rank: int, options: TrainOptions) -> None:
     """Run one of the training processes; process 0 logs, evaluates and writes checkpoints."""
-    torch.set_num_threads(1 if options.processes > 1 else max(1, os.cpu_count() or 1))
+    torch.set_num_threads(1 if options.processes > 1 else usable_cores())
     cv2.setNumThreads(1)
     if options.processes > 1:
         meeting = f"file://{(options.out / RENDEZVOUS_FILE).resolve()}"

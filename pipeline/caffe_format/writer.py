@@ -34,7 +34,6 @@ checks every name, shape and weight and says which layer is wrong.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from os import PathLike
@@ -47,6 +46,7 @@ from pipeline.caffe_format.encoding import length_tag, string_field, varint
 from pipeline.caffe_format.layers import PARAMETERS, FloatArray, Layer
 from pipeline.caffe_format.network import CaffeNetwork
 from pipeline.errors import ModelError
+from pipeline.files import whole_file
 
 _WORDS = {"pool", "round_mode", "operation"}
 """Parameters that are enum names and stand without quotes."""
@@ -101,16 +101,9 @@ def prototxt_text(layers: tuple[Layer, ...], name: str = "") -> str:
 @contextmanager
 def replaced_file(path: str | PathLike[str]) -> Iterator[BinaryIO]:
     """Open a temporary file beside `path` that takes its place if the block ends well and vanishes if not."""
-    target = Path(path)
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("xb") as file:
-                yield file
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with whole_file(Path(path)) as file:
+            yield file
     except OSError as error:
         raise ModelError(
             path, f"cannot be written ({error.strerror})", "Check the folder and the disk."

@@ -13,21 +13,18 @@ same network twice.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import logging
-import os
-import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pipeline.caffe_format
 from pipeline.caffe_format import CaffeNetwork, load_caffe
+from pipeline.environment import cache_directory
 from pipeline.errors import EngineError, ModelError, ModelFormatError
-from pipeline.models.catalogue import sha256_of
+from pipeline.files import locked, sha256_of, write_whole
 
 if TYPE_CHECKING:
     import onnx
@@ -46,12 +43,6 @@ _EXTERNAL = 1
 _log = logging.getLogger(__name__)
 
 
-def default_cache_directory() -> Path:
-    """``$XDG_CACHE_HOME/uncrop``, or ``~/.cache/uncrop`` (XDG Base Directory Specification)."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(base) if Path(base).is_absolute() else Path("~/.cache").expanduser()) / "uncrop"
-
-
 class GraphCache:
     """Graphs of one network.
 
@@ -60,13 +51,13 @@ class GraphCache:
     model
         The network's files.
     directory
-        Cache folder; None: `default_cache_directory`. If it cannot be written, graphs live in a temporary
-        folder until `close`, and a warning says so.
+        Cache folder; None: `pipeline.environment.cache_directory`. If it cannot be written, graphs live in a
+        temporary folder until `close`, and a warning says so.
     """
 
     def __init__(self, model: ModelFiles, directory: str | None) -> None:
         self._model = model
-        self._directory = Path(directory) if directory is not None else default_cache_directory()
+        self._directory = Path(directory) if directory is not None else cache_directory()
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
 
     def graph(self, shape_hw: tuple[int, int] | None = None) -> Path:
@@ -125,7 +116,7 @@ class GraphCache:
         path = folder / ("any.onnx" if shape_hw is None else "{}x{}.onnx".format(*shape_hw))
         if not _is_whole(path):
             folder.mkdir(parents=True, exist_ok=True)
-            with _locked(folder / "lock"):
+            with locked(folder / "lock"):
                 if not _is_whole(path):
                     network = load_caffe(self._model.prototxt, self._model.caffemodel)
                     _write(convert(network, shape_hw), path)
@@ -170,27 +161,15 @@ def _write(model: onnx.ModelProto, path: Path) -> None:
             digest = hashlib.sha256(tensor.raw_data).hexdigest()
             beside = path.with_name(f"{digest}.weights")
             if not _has_sha256(beside, digest):
-                _replace(beside, tensor.raw_data)
+                write_whole(beside, [tensor.raw_data])
             weights.append(digest)
             tensor.ClearField("raw_data")
             tensor.data_location = _EXTERNAL
             tensor.external_data.add(key="location", value=beside.name)
     graph = model.SerializeToString(deterministic=True)
-    _replace(path, graph)
+    write_whole(path, [graph])
     summary = {"graph": hashlib.sha256(graph).hexdigest(), "weights": weights}
-    _replace(path.with_suffix(".json"), json.dumps(summary, indent=1).encode())
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Write a file that appears whole or not at all."""
-    handle, name = tempfile.mkstemp(prefix=".new-", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    write_whole(path.with_suffix(".json"), [json.dumps(summary, indent=1).encode()])
 
 
 def _is_whole(path: Path) -> bool:
@@ -211,18 +190,3 @@ def _has_sha256(path: Path, digest: str) -> bool:
         return sha256_of(path) == digest
     except OSError:
         return False
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on a file; the system frees it when the process dies."""
-    with path.open("wb") as file:
-        if sys.platform == "win32":
-            import msvcrt  # noqa: PLC0415 - this system only
-
-            msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
-        else:
-            import fcntl  # noqa: PLC0415 - these systems only
-
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield

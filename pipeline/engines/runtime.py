@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from importlib import import_module
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.environment import usable_cores
 from pipeline.errors import EngineError, EngineUnavailableError
 
 
@@ -30,11 +30,7 @@ def import_runtime(module: str, advice: str) -> Any:
 
 def thread_count(threads: int | Literal["auto"]) -> int:
     """Threads for one prediction; ``auto`` is as many as the process may run on."""
-    if threads != "auto":
-        return threads
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return usable_cores() if threads == "auto" else threads
 
 
 def checked_batch(batch: NDArray[np.float32]) -> NDArray[np.float32]:

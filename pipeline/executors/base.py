@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,20 +55,6 @@ class Executor(Protocol):
             The models cannot be loaded.
         """
         ...
-
-
-def usable_cores() -> int:
-    """Cores that this process may use: its affinity, and the quota of its control group (v2 and v1)."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    for path in ("/sys/fs/cgroup/cpu.max", "/sys/fs/cgroup/cpu/cpu.cfs_quota_us"):
-        try:
-            quota, *period = Path(path).read_text(encoding="ascii").split()
-            period = period or [Path(path).with_name("cpu.cfs_period_us").read_text(encoding="ascii")]
-            if quota not in ("max", "-1"):
-                cores = min(cores, max(1, round(int(quota) / int(period[0]))))
-        except (OSError, ValueError):
-            continue
-    return cores
 
 
 def settle_workers(config: Config, cores: int) -> int:

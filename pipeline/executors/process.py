@@ -14,6 +14,7 @@ from multiprocessing.connection import Connection, wait
 import cv2
 
 from pipeline.config import Config
+from pipeline.environment import usable_cores
 from pipeline.errors import EngineError, PhotoError, TimeLimitError, UncropError, WorkerLostError
 from pipeline.executors.base import (
     MAX_FAILED_STARTS,
@@ -21,7 +22,6 @@ from pipeline.executors.base import (
     settle_threads,
     settle_workers,
     thread_environment,
-    usable_cores,
 )
 from pipeline.executors.children import cause_of_death, die_with_parent, end_process, inherited, memory_mb
 from pipeline.executors.worker import Outcome, Worker, WorkerSettings

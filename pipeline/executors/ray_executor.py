@@ -13,6 +13,7 @@ from typing import Any
 import cv2
 
 from pipeline.config import Config
+from pipeline.environment import usable_cores
 from pipeline.errors import (
     ConfigError,
     EngineError,
@@ -22,7 +23,7 @@ from pipeline.errors import (
     UncropError,
     WorkerLostError,
 )
-from pipeline.executors.base import MAX_FAILED_STARTS, Attempt, usable_cores
+from pipeline.executors.base import MAX_FAILED_STARTS, Attempt
 from pipeline.executors.worker import Outcome, Worker, WorkerSettings
 from pipeline.manifest.records import Task
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from pipeline.config import Config
-from pipeline.executors.base import settle_threads, usable_cores
+from pipeline.environment import usable_cores
+from pipeline.executors.base import settle_threads
 from pipeline.executors.worker import Outcome, Worker, WorkerSettings
 from pipeline.manifest.records import Task
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
 import json
 import re
 from dataclasses import dataclass
@@ -14,9 +13,11 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.config import NetworkConfig
+from pipeline.environment import command_line
 from pipeline.errors import ModelFormatError, ModelMissingError
+from pipeline.files import sha256_of
+from pipeline.models.places import RECORD_NAME, ModelPlaces, default_places
 
-MODELS_DIRECTORY = Path(__file__).resolve().parents[2] / "data" / "models"
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 OWN_LICENCE = "your own files; their licence is not known to this program"
 _Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -68,7 +69,7 @@ class ModelFiles:
     face_channel: int | None = None
 
 
-def known_models(directory: Path = MODELS_DIRECTORY) -> dict[str, ModelEntry]:
+def known_models(places: ModelPlaces | None = None) -> dict[str, ModelEntry]:
     """The networks of models.yaml by name.
 
     Raises
@@ -78,21 +79,21 @@ def known_models(directory: Path = MODELS_DIRECTORY) -> dict[str, ModelEntry]:
     ModelMissingError
         It is not there.
     """
-    path = directory / "models.yaml"
+    path = (places or default_places()).shipped / "models.yaml"
     try:
         loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
         return {name: ModelEntry.model_validate(entry) for name, entry in loaded["models"].items()}
     except OSError as error:
         raise ModelMissingError(
-            path, f"cannot be read ({error.strerror})", "It is part of the checkout."
+            path, f"cannot be read ({error.strerror})", "It is part of the program: install that again."
         ) from error
     except (yaml.YAMLError, ValidationError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ModelFormatError(
-            path, f"is not a list of models ({error})", "Take the checkout's own."
+            path, f"is not a list of models ({error})", "Take the program's own."
         ) from error
 
 
-def resolve_model(network: NetworkConfig, *, directory: Path = MODELS_DIRECTORY) -> ModelFiles:
+def resolve_model(network: NetworkConfig, *, places: ModelPlaces | None = None) -> ModelFiles:
     """The files of the network that a configuration names, verified.
 
     Parameters
@@ -101,8 +102,8 @@ def resolve_model(network: NetworkConfig, *, directory: Path = MODELS_DIRECTORY)
         ``model`` is a name of models.yaml, a name given to ``add``, or the path of a .prototxt; with a
         path the weights are ``weights`` or lie beside it under the same stem. With a name, ``weights``
         replaces the weights.
-    directory
-        Folder of models.yaml.
+    places
+        Where networks lie; None: `default_places`.
 
     Raises
     ------
@@ -116,47 +117,40 @@ def resolve_model(network: NetworkConfig, *, directory: Path = MODELS_DIRECTORY)
         caffemodel = Path(network.weights) if network.weights else prototxt.with_suffix(".caffemodel")
         require_file(
             prototxt,
-            "network.model is the path of a deploy prototxt or a name of `python -m pipeline.models list`.",
+            "network.model is the path of a deploy prototxt or a name of `uncrop models list`.",
         )
         require_file(caffemodel, "Put the weights there, or name them in network.weights.")
         return hashed_files(prototxt.stem, prototxt, caffemodel, OWN_LICENCE)
-    entry = known_models(directory).get(network.model)
+    places = places or default_places()
+    entry = known_models(places).get(network.model)
     if network.weights is not None:
         caffemodel = require_file(Path(network.weights), "network.weights names it; correct the path.")
-        prototxt = _prototxt_for(network.model, entry, directory)
+        prototxt = _prototxt_for(network.model, entry, places)
         return hashed_files(
             network.model, prototxt, caffemodel, OWN_LICENCE, entry.face_channel if entry else None
         )
     if entry is not None and entry.caffemodel is not None:
-        hint = "It is part of the checkout: restore it, for example with `git checkout -- data/models`."
+        hint = (
+            "It is part of the program: install that again, or `git checkout -- data/models` in a checkout."
+        )
         files = hashed_files(
             network.model,
-            require_file(directory / entry.prototxt, hint),
-            require_file(directory / entry.caffemodel, hint),
+            require_file(places.shipped / entry.prototxt, hint),
+            require_file(places.shipped / entry.caffemodel, hint),
             entry.licence,
             entry.face_channel,
         )
         check_hash(files.prototxt, files.prototxt_sha256, entry.prototxt_sha256, hint)
         check_hash(files.caffemodel, files.caffemodel_sha256, entry.caffemodel_sha256, hint)
         return files
-    return recorded_model(network.model, entry, directory)
+    return recorded_model(network.model, entry, places)
 
 
-def installed(directory: Path = MODELS_DIRECTORY) -> list[str]:
+def installed(places: ModelPlaces | None = None) -> list[str]:
     """Names of all networks whose files are, or should be, on this disk."""
-    embedded = [name for name, entry in known_models(directory).items() if entry.caffemodel is not None]
-    return embedded + sorted(path.parent.name for path in (directory / "downloads").glob("*/model.json"))
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file as 64 hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def model_folder(name: str, directory: Path) -> Path:
-    """Folder of a network that was fetched or added."""
-    return directory / "downloads" / name
+    places = places or default_places()
+    embedded = [name for name, entry in known_models(places).items() if entry.caffemodel is not None]
+    return embedded + places.recorded()
 
 
 def require_file(path: Path, hint: str) -> Path:
@@ -183,9 +177,9 @@ def check_hash(path: Path, found: str, expected: str | None, hint: str) -> None:
         )
 
 
-def unknown_model(name: str, directory: Path) -> ModelMissingError:
+def unknown_model(name: str, places: ModelPlaces) -> ModelMissingError:
     """The error that names the nearest known network."""
-    known = list(dict.fromkeys([*known_models(directory), *installed(directory)]))
+    known = list(dict.fromkeys([*known_models(places), *installed(places)]))
     near = difflib.get_close_matches(name, known, n=1)
     hint = (
         f"Did you mean {near[0]!r}?"
@@ -195,9 +189,9 @@ def unknown_model(name: str, directory: Path) -> ModelMissingError:
     return ModelMissingError(name, "no network of that name", hint)
 
 
-def read_record(name: str, directory: Path) -> dict[str, Any]:
+def read_record(name: str, places: ModelPlaces) -> dict[str, Any]:
     """What was recorded when a network was fetched or added; empty if it never was."""
-    path = model_folder(name, directory) / "model.json"
+    path = places.folder(name) / RECORD_NAME
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -209,16 +203,16 @@ def read_record(name: str, directory: Path) -> dict[str, Any]:
     return record if isinstance(record, dict) else {}
 
 
-def recorded_model(name: str, entry: ModelEntry | None, directory: Path) -> ModelFiles:
+def recorded_model(name: str, entry: ModelEntry | None, places: ModelPlaces) -> ModelFiles:
     """A network that was fetched or added, against the checksums recorded then."""
-    folder = model_folder(name, directory)
-    record = read_record(name, directory) if NAME_PATTERN.fullmatch(name) else {}
+    folder = places.folder(name)
+    record = read_record(name, places) if NAME_PATTERN.fullmatch(name) else {}
     fetchable = entry is not None and entry.url is not None
-    command = f"python -m pipeline.models {'fetch' if fetchable else 'add'} {name}"
+    command = command_line("models", "fetch" if fetchable else "add", name)
     hint = f"Run `{command}`." if fetchable else f"Run `{command} DEPLOY.prototxt WEIGHTS.caffemodel`."
     if not record:
         if entry is None:
-            raise unknown_model(name, directory)
+            raise unknown_model(name, places)
         raise ModelMissingError(folder, f"the weights of {name} are not there", hint)
     prototxt, caffemodel = folder / f"{name}.prototxt", folder / f"{name}.caffemodel"
     licence = entry.licence if entry else OWN_LICENCE
@@ -229,10 +223,10 @@ def recorded_model(name: str, entry: ModelEntry | None, directory: Path) -> Mode
     return files
 
 
-def _prototxt_for(name: str, entry: ModelEntry | None, directory: Path) -> Path:
-    fetched = model_folder(name, directory) / f"{name}.prototxt"
+def _prototxt_for(name: str, entry: ModelEntry | None, places: ModelPlaces) -> Path:
+    fetched = places.folder(name) / f"{name}.prototxt"
     if fetched.is_file():
         return fetched
     if entry is None:
-        raise unknown_model(name, directory)
-    return require_file(directory / entry.prototxt, "It is part of the checkout: restore it.")
+        raise unknown_model(name, places)
+    return require_file(places.shipped / entry.prototxt, "It is part of the program: install that again.")

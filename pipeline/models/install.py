@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
-import sys
+import logging
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,10 @@ from urllib.parse import urlsplit
 
 from pipeline.caffe_format import load_caffe
 from pipeline.config import NetworkConfig
+from pipeline.environment import command_line
 from pipeline.errors import ModelError, ModelFormatError
+from pipeline.files import sha256_of, write_whole
 from pipeline.models.catalogue import (
-    MODELS_DIRECTORY,
     NAME_PATTERN,
     OWN_LICENCE,
     ModelEntry,
@@ -22,18 +22,21 @@ from pipeline.models.catalogue import (
     check_hash,
     hashed_files,
     known_models,
-    model_folder,
     read_record,
     recorded_model,
     require_file,
     resolve_model,
-    sha256_of,
     unknown_model,
 )
 from pipeline.models.downloads import download, unpack
+from pipeline.models.places import RECORD_NAME, ModelPlaces, default_places
+
+_PIECE_BYTES = 1 << 20
+
+_log = logging.getLogger(__name__)
 
 
-def fetch(name: str, *, directory: Path = MODELS_DIRECTORY, quiet: bool = False) -> ModelFiles:
+def fetch(name: str, *, places: ModelPlaces | None = None, quiet: bool = False) -> ModelFiles:
     """Download a network of models.yaml, unpack it, check it, and record its checksums.
 
     An archive that was put beside the record by hand is taken instead of a download.
@@ -45,26 +48,26 @@ def fetch(name: str, *, directory: Path = MODELS_DIRECTORY, quiet: bool = False)
     ModelFormatError
         The archive or what is in it is damaged, dangerous, or not what was recorded.
     """
-    entry = known_models(directory).get(name)
+    places = places or default_places()
+    entry = known_models(places).get(name)
     if entry is None:
-        raise unknown_model(name, directory)
+        raise unknown_model(name, places)
     if entry.url is None:
-        return resolve_model(NetworkConfig(model=name), directory=directory)
-    if (model_folder(name, directory) / "model.json").is_file():
+        return resolve_model(NetworkConfig(model=name), places=places)
+    if name in places.recorded():
         try:
-            return recorded_model(name, entry, directory)
+            return recorded_model(name, entry, places)
         except ModelError as error:
-            print(f"{error}\nFetching it again.", file=sys.stderr)
-            _forget_unreadable_record(name, directory)
-    archive = model_folder(name, directory) / Path(urlsplit(entry.url).path).name
+            _log.warning("%s Fetching it again.", error)
+    archive = places.fetched / name / Path(urlsplit(entry.url).path).name
     if not archive.is_file():
         manual = (
             f"Without a network: download {entry.url} elsewhere, put it at {archive} and run "
-            f"`python -m pipeline.models fetch {name}` again; or unpack it and run "
-            f"`python -m pipeline.models add {name} DEPLOY.prototxt WEIGHTS.caffemodel`."
+            f"`{command_line('models', 'fetch', name)}` again; or unpack it and run "
+            f"`{command_line('models', 'add', name)} DEPLOY.prototxt WEIGHTS.caffemodel`."
         )
         download(entry.url, archive, manual=manual, quiet=quiet)
-    recorded = read_record(name, directory).get("archive", {})
+    recorded = _recorded_archive(name, places)
     archive_sha256 = sha256_of(archive)
     expected = entry.archive_sha256 or (recorded.get("sha256") if recorded.get("url") == entry.url else None)
     sizes = {entry.archive_bytes, archive.stat().st_size} - {None}
@@ -72,7 +75,7 @@ def fetch(name: str, *, directory: Path = MODELS_DIRECTORY, quiet: bool = False)
         archive.unlink()
         wanted = expected or f"{entry.archive_bytes} bytes"
         problem = f"has SHA-256 {archive_sha256}, expected {wanted}; it was deleted"
-        raise ModelFormatError(archive, problem, f"Run `python -m pipeline.models fetch {name}` again.")
+        raise ModelFormatError(archive, problem, f"Run `{command_line('models', 'fetch', name)}` again.")
     with tempfile.TemporaryDirectory(dir=archive.parent, prefix=".unpacked-") as scratch:
         unpacked = Path(scratch) / "files"
         try:
@@ -81,20 +84,21 @@ def fetch(name: str, *, directory: Path = MODELS_DIRECTORY, quiet: bool = False)
             archive.unlink()
             raise
         source = {"url": entry.url, "sha256": archive_sha256, "bytes": archive.stat().st_size}
-        prototxt = _deploy_in(unpacked) or directory / entry.prototxt
-        files = _place(name, prototxt, _weights_in(unpacked, archive), entry, directory, source)
+        prototxt = _deploy_in(unpacked) or places.shipped / entry.prototxt
+        files = _place(name, prototxt, _weights_in(unpacked, archive), entry, places, source)
     archive.unlink()
     return files
 
 
-def _forget_unreadable_record(name: str, directory: Path) -> None:
+def _recorded_archive(name: str, places: ModelPlaces) -> dict[str, Any]:
+    """Which archive a network came from; empty if it never was fetched, or the record is damaged."""
     try:
-        read_record(name, directory)
+        return dict(read_record(name, places).get("archive", {}))
     except ModelFormatError:
-        (model_folder(name, directory) / "model.json").unlink()
+        return {}
 
 
-def add(name: str, prototxt: Path, caffemodel: Path, *, directory: Path = MODELS_DIRECTORY) -> ModelFiles:
+def add(name: str, prototxt: Path, caffemodel: Path, *, places: ModelPlaces | None = None) -> ModelFiles:
     """Copy a network's files into the models folder under a name, checked and with their checksums recorded.
 
     Raises
@@ -104,12 +108,13 @@ def add(name: str, prototxt: Path, caffemodel: Path, *, directory: Path = MODELS
     """
     if not NAME_PATTERN.fullmatch(name):
         raise ModelFormatError(name, "is not a name for a network", "Use letters, digits, '_', '-' and '.'.")
-    entry = known_models(directory).get(name)
+    places = places or default_places()
+    entry = known_models(places).get(name)
     if entry is not None and entry.url is None:
         raise ModelFormatError(name, "is the embedded network's name", "Choose another name.")
     require_file(prototxt, "Give the path of the deploy prototxt.")
     require_file(caffemodel, "Give the path of the weights.")
-    return _place(name, prototxt, caffemodel, entry, directory, None)
+    return _place(name, prototxt, caffemodel, entry, places, None)
 
 
 def _weights_in(folder: Path, archive: Path) -> Path:
@@ -132,7 +137,7 @@ def _place(
     prototxt: Path,
     caffemodel: Path,
     entry: ModelEntry | None,
-    directory: Path,
+    places: ModelPlaces,
     archive: dict[str, Any] | None,
 ) -> ModelFiles:
     """Check files, put them into the network's folder, record their checksums; the record is written last."""
@@ -150,20 +155,18 @@ def _place(
     if entry is not None and classes != entry.classes:
         problem = f"scores {classes} classes, {name} has {entry.classes}"
         raise ModelFormatError(prototxt, problem, "Use the deploy file that belongs to it.")
-    folder = model_folder(name, directory)
+    folder = places.fetched / name
     folder.mkdir(parents=True, exist_ok=True)
     record = {
         "name": name,
         "prototxt_sha256": files.prototxt_sha256,
         "caffemodel_sha256": files.caffemodel_sha256,
-        "archive": archive or read_record(name, directory).get("archive", {}),
+        "archive": archive or _recorded_archive(name, places),
     }
     for source, suffix in ((prototxt, ".prototxt"), (caffemodel, ".caffemodel")):
         target = folder / f"{name}{suffix}"
         if source.resolve() != target.resolve():
-            shutil.copyfile(source, target.with_name(target.name + ".new"))
-            target.with_name(target.name + ".new").replace(target)
-    new = folder / "model.json.new"
-    new.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    new.replace(folder / "model.json")
-    return recorded_model(name, entry, directory)
+            with source.open("rb") as file:
+                write_whole(target, iter(lambda: file.read(_PIECE_BYTES), b""))
+    write_whole(folder / RECORD_NAME, [json.dumps(record, indent=2).encode(), b"\n"])
+    return recorded_model(name, entry, places)

@@ -75,7 +75,7 @@ def test_missing_folder(tmp_path: Path) -> None:
 
 def test_missing_weights_name_the_command_that_fetches_them(tmp_path: Path) -> None:
     message = one_message(command("--set", "network.model=fcn8s_500", "--output", tmp_path / "out"), 2)
-    assert "python -m pipeline.models fetch fcn8s_500" in message
+    assert "python -m pipeline models fetch fcn8s_500" in message
 
 
 def test_unknown_network(tmp_path: Path) -> None:

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.engines import graph_cache
-from pipeline.engines.graph_cache import GraphCache, default_cache_directory
+from pipeline.engines.graph_cache import GraphCache
 from pipeline.errors import EngineError
-from pipeline.models.catalogue import ModelFiles, sha256_of
+from pipeline.files import sha256_of
+from pipeline.models.catalogue import ModelFiles
 from tests.engines.conftest import CHECKOUT
 
 BUILD_ONE = """
@@ -163,11 +164,3 @@ def test_whole_entry_in_a_read_only_folder_is_used(
     path = GraphCache(narrow_model, str(tmp_path)).graph()
     monkeypatch.setattr(Path, "mkdir", lambda *arguments, **keywords: pytest.fail("written to"))
     assert GraphCache(narrow_model, str(tmp_path)).graph() == path
-
-
-def test_default_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert default_cache_directory() == tmp_path / "uncrop"
-    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert default_cache_directory() == tmp_path / ".cache" / "uncrop"

@@ -11,35 +11,37 @@ import subprocess
 import sys
 import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from pipeline import cli
+from pipeline import cli, shipped
 from pipeline.caffe_format.deploy import read_deploy
 from pipeline.caffe_format.fcn8s import fcn8s_prototxt, random_fcn8s
 from pipeline.caffe_format.writer import write_caffe
 from pipeline.config import NetworkConfig
 from pipeline.errors import ModelFormatError, ModelMissingError
+from pipeline.files import sha256_of
 from pipeline.models import downloads
 from pipeline.models.catalogue import (
-    MODELS_DIRECTORY,
     ModelFiles,
+    installed,
     known_models,
     resolve_model,
-    sha256_of,
 )
 from pipeline.models.downloads import unpack
 from pipeline.models.install import add, fetch
+from pipeline.models.places import ModelPlaces
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def command(words: list[str], directory: Path) -> int:
-    return cli.main(["models", "--directory", str(directory), *words])
+def at(directory: Path) -> ModelPlaces:
+    """A models folder with what was fetched below it."""
+    return ModelPlaces(directory, directory / "downloads")
 
 
 class Server(http.server.ThreadingHTTPServer):
@@ -155,18 +157,26 @@ def directory(tmp_path: Path, server: Server, archive: bytes, network: tuple[Pat
     return tmp_path
 
 
+@pytest.fixture
+def models(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[list[str]], int]:
+    """The command, for that folder and a user of our own."""
+    monkeypatch.setattr(shipped, "MODELS", directory)
+    monkeypatch.setenv("XDG_DATA_HOME", str(directory / "user"))
+    return lambda words: cli.main(["models", *words])
+
+
 def know(directory: Path, **entries: dict[str, Any]) -> None:
     (directory / "models.yaml").write_text(yaml.safe_dump({"models": entries}), encoding="utf-8")
 
 
 def resolve(name: str, directory: Path, weights: str | None = None) -> ModelFiles:
-    return resolve_model(NetworkConfig(model=name, weights=weights), directory=directory)
+    return resolve_model(NetworkConfig(model=name, weights=weights), places=at(directory))
 
 
 def test_fetch_then_resolve(directory: Path, network: tuple[Path, Path]) -> None:
-    with pytest.raises(ModelMissingError, match=r"Run `python -m pipeline.models fetch small`"):
+    with pytest.raises(ModelMissingError, match=r"Run `python -m pipeline models fetch small`"):
         resolve("small", directory)
-    fetched = fetch("small", directory=directory, quiet=True)
+    fetched = fetch("small", places=at(directory), quiet=True)
     assert resolve("small", directory) == fetched
     assert fetched.prototxt.read_bytes() == network[0].read_bytes()
     assert fetched.caffemodel.read_bytes() == network[1].read_bytes()
@@ -180,15 +190,15 @@ def test_fetch_then_resolve(directory: Path, network: tuple[Path, Path]) -> None
 
 
 def test_a_second_fetch_downloads_nothing(directory: Path, server: Server) -> None:
-    fetch("small", directory=directory, quiet=True)
+    fetch("small", places=at(directory), quiet=True)
     server.ranges.clear()
-    fetch("small", directory=directory, quiet=True)
+    fetch("small", places=at(directory), quiet=True)
     assert server.ranges == []
 
 
 def test_a_broken_connection_is_resumed(directory: Path, server: Server, archive: bytes) -> None:
     server.cut_after = 1000
-    fetched = fetch("small", directory=directory, quiet=True)
+    fetched = fetch("small", places=at(directory), quiet=True)
     assert server.ranges == [None, "bytes=1000-"]
     assert fetched.caffemodel.is_file()
 
@@ -200,10 +210,10 @@ def test_an_interrupted_fetch_is_resumed_by_the_next(
     with monkeypatch.context() as patch:
         patch.setattr(downloads, "ATTEMPTS", 1)
         with pytest.raises(ModelMissingError, match=r"small.zip"):
-            fetch("small", directory=directory, quiet=True)
+            fetch("small", places=at(directory), quiet=True)
     part = directory / "downloads" / "small" / "small.zip.part"
     assert part.stat().st_size == 700
-    fetch("small", directory=directory, quiet=True)
+    fetch("small", places=at(directory), quiet=True)
     assert server.ranges == [None, "bytes=700-"]
     assert not part.exists()
 
@@ -214,7 +224,7 @@ def test_a_part_that_is_whole_is_taken(directory: Path, server: Server, archive:
     (folder / "small.zip.part").write_bytes(archive)
     notes = {"validator": server.etag, "total_bytes": len(archive)}
     (folder / "small.zip.part.json").write_text(json.dumps(notes))
-    assert fetch("small", directory=directory, quiet=True).caffemodel.is_file()
+    assert fetch("small", places=at(directory), quiet=True).caffemodel.is_file()
     assert server.ranges == [f"bytes={len(archive)}-"]
 
 
@@ -228,73 +238,73 @@ def test_halves_of_two_versions_are_never_joined(
     old = {"validator": '"one"' if etag else None, "total_bytes": 5000}
     (folder / "small.zip.part.json").write_text(json.dumps(old))
     server.etag = etag
-    assert fetch("small", directory=directory, quiet=True).caffemodel.is_file()
+    assert fetch("small", places=at(directory), quiet=True).caffemodel.is_file()
 
 
 def test_a_server_without_ranges(directory: Path, server: Server) -> None:
     server.cut_after = 1000
     server.ignore_ranges = True
-    assert fetch("small", directory=directory, quiet=True).caffemodel.is_file()
+    assert fetch("small", places=at(directory), quiet=True).caffemodel.is_file()
 
 
 @pytest.mark.parametrize("status", [404, 503])
 def test_an_error_of_the_server_says_what_to_do_by_hand(status: int, directory: Path, server: Server) -> None:
     server.status = status
     with pytest.raises(ModelMissingError) as caught:
-        fetch("small", directory=directory, quiet=True)
+        fetch("small", places=at(directory), quiet=True)
     message = str(caught.value)
     assert f"the server answered {status}" in message
     assert f"download {server.url} elsewhere" in message
     assert str(directory / "downloads" / "small" / "small.zip") in message
-    assert "python -m pipeline.models add small DEPLOY.prototxt WEIGHTS.caffemodel" in message
+    assert "python -m pipeline models add small DEPLOY.prototxt WEIGHTS.caffemodel" in message
     assert len(server.ranges) == (1 if status == 404 else downloads.ATTEMPTS)
 
 
 def test_offline(directory: Path, archive: bytes) -> None:
     know(directory, small=entry(url="http://127.0.0.1:9/small.zip"))
     with pytest.raises(ModelMissingError, match=r"Connection refused[\s\S]*Without a network"):
-        fetch("small", directory=directory, quiet=True)
+        fetch("small", places=at(directory), quiet=True)
     (directory / "downloads" / "small" / "small.zip").write_bytes(archive)
-    assert fetch("small", directory=directory, quiet=True).caffemodel.is_file()
+    assert fetch("small", places=at(directory), quiet=True).caffemodel.is_file()
 
 
 def test_wrong_checksum_of_the_archive(directory: Path, server: Server, archive: bytes) -> None:
     know(directory, small=entry(url=server.url, archive_sha256="0" * 64))
     with pytest.raises(ModelFormatError, match=r"expected 0{64}; it was deleted"):
-        fetch("small", directory=directory, quiet=True)
+        fetch("small", places=at(directory), quiet=True)
     assert not (directory / "downloads" / "small" / "small.zip").exists()
     know(directory, small=entry(url=server.url, archive_bytes=len(archive) + 1))
     with pytest.raises(ModelFormatError, match=f"expected {len(archive) + 1} bytes"):
-        fetch("small", directory=directory, quiet=True)
+        fetch("small", places=at(directory), quiet=True)
 
 
 def test_the_first_fetch_decides_what_later_ones_must_give(
     directory: Path, server: Server, network: tuple[Path, Path]
 ) -> None:
-    fetched = fetch("small", directory=directory, quiet=True)
+    fetched = fetch("small", places=at(directory), quiet=True)
     fetched.caffemodel.unlink()
     with pytest.raises(ModelMissingError, match="fetch small"):
         resolve("small", directory)
     server.body = zipped({path.name: path.read_bytes() for path in network})
     with pytest.raises(ModelFormatError, match=r"small\.zip: has SHA-256"):
-        fetch("small", directory=directory, quiet=True)
+        fetch("small", places=at(directory), quiet=True)
 
 
 @pytest.mark.parametrize("suffix", ["prototxt", "caffemodel"])
 def test_damage_is_found_by_every_later_run(suffix: str, directory: Path) -> None:
-    fetch("small", directory=directory, quiet=True)
+    fetch("small", places=at(directory), quiet=True)
     path = directory / "downloads" / "small" / f"small.{suffix}"
     path.write_bytes(path.read_bytes()[:-1] + b"\x00")
     with pytest.raises(ModelFormatError, match=f"small.{suffix}: is damaged.*fetch small"):
         resolve("small", directory)
-    assert fetch("small", directory=directory, quiet=True) == resolve("small", directory)
+    assert fetch("small", places=at(directory), quiet=True) == resolve("small", directory)
 
 
 def test_weights_without_a_deploy_file_take_the_shipped_one(
     directory: Path, server: Server, network: tuple[Path, Path]
 ) -> None:
     server.body = zipped({"small.caffemodel": network[1].read_bytes()})
-    fetched = fetch("small", directory=directory, quiet=True)
+    fetched = fetch("small", places=at(directory), quiet=True)
     assert fetched.prototxt.read_bytes() == (directory / "small.prototxt").read_bytes()
 
 
@@ -302,14 +312,14 @@ def test_weights_without_a_deploy_file_take_the_shipped_one(
 def test_an_archive_needs_one_caffemodel(count: int, directory: Path, server: Server) -> None:
     server.body = zipped({f"{number}.caffemodel": b"x" for number in range(count)} | {"readme": b""})
     with pytest.raises(ModelFormatError, match=r"should hold one .caffemodel"):
-        fetch("small", directory=directory, quiet=True)
+        fetch("small", places=at(directory), quiet=True)
 
 
 def test_cut_off_weights(directory: Path, server: Server, network: tuple[Path, Path]) -> None:
     size = network[1].stat().st_size
     know(directory, small=entry(url=server.url, caffemodel_bytes=size + 1))
     with pytest.raises(ModelFormatError, match=f"is cut off: {size} bytes"):
-        add("small", *network, directory=directory)
+        add("small", *network, places=at(directory))
 
 
 def test_weights_of_another_number_of_classes(
@@ -317,31 +327,36 @@ def test_weights_of_another_number_of_classes(
 ) -> None:
     know(directory, small=entry(url=server.url, classes=21))
     with pytest.raises(ModelFormatError, match="scores 2 classes, small has 21"):
-        add("small", *network, directory=directory)
+        add("small", *network, places=at(directory))
 
 
 def test_add_verify_and_list(
-    directory: Path, network: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+    directory: Path,
+    models: Callable[[list[str]], int],
+    network: tuple[Path, Path],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert command(["add", "mine", *map(str, network)], directory) == 0
-    assert resolve("mine", directory).caffemodel.read_bytes() == network[1].read_bytes()
-    assert command(["verify"], directory) == 0
+    assert models(["add", "mine", *map(str, network)]) == 0
+    fetched = directory / "user" / "uncrop" / "models" / "mine"
+    assert resolve_model(NetworkConfig(model="mine")).caffemodel == fetched / "mine.caffemodel"
+    assert (fetched / "mine.caffemodel").read_bytes() == network[1].read_bytes()
+    assert models(["verify"]) == 0
     assert "mine: ok" in capsys.readouterr().out
-    assert command(["list"], directory) == 0
+    assert models(["list"]) == 0
     listed = capsys.readouterr().out
-    assert "small  (not here; python -m pipeline.models fetch small)" in listed
+    assert "small  (not here; python -m pipeline models fetch small)" in listed
     assert "mine  (here)" in listed
     assert "licence: for tests only" in listed
-    (directory / "downloads" / "mine" / "mine.caffemodel").write_bytes(b"")
-    assert command(["verify", "mine"], directory) == 2
+    (fetched / "mine.caffemodel").write_bytes(b"")
+    assert models(["verify", "mine"]) == 2
     assert "is damaged" in capsys.readouterr().out
 
 
 def test_fetch_shows_the_licence_first(
-    directory: Path, server: Server, capsys: pytest.CaptureFixture[str]
+    models: Callable[[list[str]], int], server: Server, capsys: pytest.CaptureFixture[str]
 ) -> None:
     server.status = 404
-    assert command(["fetch", "small"], directory) == 2
+    assert models(["fetch", "small"]) == 2
     captured = capsys.readouterr()
     assert captured.out == "small: a small network\nLicence: for tests only\n"
     assert "the server answered 404" in captured.err
@@ -350,7 +365,7 @@ def test_fetch_shows_the_licence_first(
 @pytest.mark.parametrize("name", ["../escape", "", ".hidden", "a/b"])
 def test_names_stay_in_the_folder(name: str, directory: Path, network: tuple[Path, Path]) -> None:
     with pytest.raises(ModelFormatError, match="is not a name"):
-        add(name, *network, directory=directory)
+        add(name, *network, places=at(directory))
 
 
 def test_unknown_name(directory: Path) -> None:
@@ -379,12 +394,12 @@ def test_embedded_network(directory: Path, network: tuple[Path, Path]) -> None:
     (directory / "small.caffemodel").write_bytes(network[1].read_bytes())
     know(directory, small=entry(caffemodel="small.caffemodel", caffemodel_sha256=sha256_of(network[1])))
     assert resolve("small", directory).caffemodel == directory / "small.caffemodel"
-    assert fetch("small", directory=directory) == resolve("small", directory)
+    assert fetch("small", places=at(directory)) == resolve("small", directory)
     (directory / "small.caffemodel").write_bytes(b"other")
     with pytest.raises(ModelFormatError, match="is damaged or another file"):
         resolve("small", directory)
     (directory / "small.caffemodel").unlink()
-    with pytest.raises(ModelMissingError, match="It is part of the checkout"):
+    with pytest.raises(ModelMissingError, match="It is part of the program"):
         resolve("small", directory)
 
 
@@ -392,7 +407,7 @@ def test_embedded_network(directory: Path, network: tuple[Path, Path]) -> None:
 def test_damaged_list(text: str, tmp_path: Path) -> None:
     (tmp_path / "models.yaml").write_text(text)
     with pytest.raises(ModelFormatError, match="is not a list of models"):
-        known_models(tmp_path)
+        known_models(at(tmp_path))
 
 
 def test_shipped_list() -> None:
@@ -400,9 +415,9 @@ def test_shipped_list() -> None:
     assert list(entries) == ["uncrop_256", "fcn8s_500", "fcn8s_300"]
     for name, classes, size in (("fcn8s_500", 21, 500), ("fcn8s_300", 2, 300)):
         assert entries[name].classes == classes
-        text = (MODELS_DIRECTORY / entries[name].prototxt).read_text(encoding="utf-8")
+        text = (shipped.MODELS / entries[name].prototxt).read_text(encoding="utf-8")
         assert text == fcn8s_prototxt(classes, (size, size))
-        assert read_deploy(MODELS_DIRECTORY / entries[name].prototxt).layers[0].params["shape"] == (
+        assert read_deploy(shipped.MODELS / entries[name].prototxt).layers[0].params["shape"] == (
             (1, 3, size, size),
         )
 
@@ -455,10 +470,10 @@ def test_no_file_that_is_a_folder_too(tmp_path: Path) -> None:
 
 def test_an_unreadable_record_is_made_anew(directory: Path, server: Server, archive: bytes) -> None:
     server.body = archive
-    fetched = fetch("small", directory=directory, quiet=True)
+    fetched = fetch("small", places=at(directory), quiet=True)
     record = fetched.caffemodel.with_name("model.json")
     record.write_text(record.read_text(encoding="utf-8")[:20], encoding="utf-8")
-    assert fetch("small", directory=directory, quiet=True).caffemodel_sha256 == fetched.caffemodel_sha256
+    assert fetch("small", places=at(directory), quiet=True).caffemodel_sha256 == fetched.caffemodel_sha256
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
@@ -467,9 +482,9 @@ def test_a_truncated_archive_is_refused_and_fetched_anew(
 ) -> None:
     server.body = archive[: int(len(archive) * share)] or b"<html>"
     with pytest.raises(ModelFormatError, match="is not a whole zip archive"):
-        fetch("small", directory=directory, quiet=True)
+        fetch("small", places=at(directory), quiet=True)
     server.body, server.etag = archive, '"new"'
-    assert fetch("small", directory=directory, quiet=True).caffemodel.is_file()
+    assert fetch("small", places=at(directory), quiet=True).caffemodel.is_file()
 
 
 def test_a_flipped_bit_is_found(tmp_path: Path, archive: bytes) -> None:
@@ -483,14 +498,31 @@ def test_a_flipped_bit_is_found(tmp_path: Path, archive: bytes) -> None:
 
 
 def test_ctrl_c_keeps_what_has_arrived(
-    directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    models: Callable[[list[str]], int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def interrupted(*arguments: object, **keywords: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("pipeline.models.install.download", interrupted)
-    assert command(["fetch", "small"], directory) == 130
+    assert models(["fetch", "small"]) == 130
     assert "what has arrived is kept" in capsys.readouterr().err
+
+
+def test_what_an_earlier_version_fetched_into_the_checkout_is_still_found(
+    directory: Path, server: Server, network: tuple[Path, Path]
+) -> None:
+    earlier = fetch("small", places=at(directory), quiet=True)
+    server.ranges.clear()
+    places = ModelPlaces(directory, directory / "user", (directory / "downloads",))
+    assert resolve_model(NetworkConfig(model="small"), places=places) == earlier
+    assert fetch("small", places=places, quiet=True) == earlier
+    assert installed(places) == ["small"]
+    assert server.ranges == []
+    earlier.caffemodel.write_bytes(b"damaged")
+    again = fetch("small", places=places, quiet=True)
+    assert again.caffemodel == directory / "user" / "small" / "small.caffemodel"
+    assert resolve_model(NetworkConfig(model="small"), places=places) == again
+    assert earlier.caffemodel.read_bytes() == b"damaged"
 
 
 @pytest.mark.parametrize("command", [["pipeline.models"], ["pipeline", "models"]])

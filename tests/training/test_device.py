@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -73,10 +72,6 @@ def test_workers_are_not_more_than_are_of_use(monkeypatch: pytest.MonkeyPatch) -
 def test_a_run_goes_on_with_the_processes_it_began_with() -> None:
     assert device.settle_options(options(), begun_with=5).processes == 5
     assert device.settle_options(options(processes=3), begun_with=5).processes == 3
-
-
-def test_usable_cores_are_those_of_this_process() -> None:
-    assert 1 <= device.usable_cores() <= (os.cpu_count() or 1)
 
 
 @pytest.mark.usefixtures("two_gpus")
