@@ -29,6 +29,8 @@ PNG_COMPRESSION = 3
 
 PHOTO_FOLDERS = ("masks", "instances", "overlays", "soft_masks")
 FACE_FOLDERS = ("crops", "crop_masks", "cutouts")
+REVIEW_FOLDERS = ("corrected", "corrected_faces")
+"""What people have drawn; see `pipeline.corrections`. No run writes or removes anything there."""
 _PHOTO_SUFFIXES = {kind: (".png", ".jpg") if kind == "overlays" else (".png",) for kind in PHOTO_FOLDERS}
 
 
@@ -186,7 +188,7 @@ def remove_leftovers(directory: Path) -> int:
         One cannot be removed.
     """
     removed = 0
-    for folder in ("", *PHOTO_FOLDERS, *FACE_FOLDERS):
+    for folder in ("", *PHOTO_FOLDERS, *FACE_FOLDERS, *REVIEW_FOLDERS):
         for top, folders, files in os.walk(directory / folder):
             if not folder:
                 folders.clear()

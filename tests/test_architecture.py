@@ -40,7 +40,7 @@ LAYERS = (
     ),
     ("pipeline.summary", "pipeline.output_directory"),
     ("pipeline.inputs", "pipeline.outputs", "pipeline.loading"),
-    ("pipeline.manifest",),
+    ("pipeline.manifest", "pipeline.corrections"),
     ("pipeline.photo",),
     ("pipeline.executors",),
     ("pipeline.video", "pipeline.shards"),
