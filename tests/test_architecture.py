@@ -69,6 +69,7 @@ HEAVY = {
     "onnxruntime",
     "openvino",
     "PIL",
+    "skimage",
     "ray",
     "torch",
 }

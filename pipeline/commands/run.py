@@ -6,7 +6,7 @@ import argparse
 import logging
 from typing import Any
 
-from pipeline import __version__
+from pipeline import __version__, shipped
 from pipeline.errors import ConfigError, Problem
 from pipeline.files import printable
 
@@ -18,12 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "130 interrupted."
     )
     add = parser.add_argument
-    add(
-        "--config",
-        default="configs/default.yaml",
-        metavar="YAML",
-        help="configuration (default: %(default)s)",
-    )
+    add("--config", metavar="YAML", help="configuration (default: default.yaml of the program itself)")
     add(
         "--input", nargs="+", metavar="PATH", help="files, folders, globs, @list.txt, or - for paths on stdin"
     )
@@ -54,7 +49,8 @@ def execute(options: argparse.Namespace) -> int:
 
     level = logging.INFO if options.verbose else logging.ERROR if options.quiet else logging.WARNING
     logging.basicConfig(level=level, format="%(levelname)s: %(message)s")
-    config = load_config(options.config, options.set, _short_options(options))
+    path = options.config or shipped.CONFIGS / "default.yaml"
+    config = load_config(path, options.set, _short_options(options))
     from pipeline.runner import plan, run  # noqa: PLC0415 - a wrong configuration is told before OpenCV loads
 
     if options.dry_run:
