@@ -32,6 +32,9 @@ COMMANDS = {
         "pipeline.commands.manifest", "look into what a run has left: counts, failures, what to do again"
     ),
     "evaluate": Command("pipeline.commands.evaluate", "compare masks with the truth"),
+    "report": Command("pipeline.commands.report", "write a run as one page to look at and to mail"),
+    "review": Command("pipeline.commands.review", "look at masks, judge and correct them, on a page"),
+    "serve": Command("pipeline.commands.serve", "answer photographs with masks over HTTP"),
 }
 
 

@@ -140,6 +140,19 @@ class ExecutionConfig(_Section):
     address: Annotated[str, Field(min_length=1)] = "local"
 
 
+class ServerConfig(_Section):
+    """What ``uncrop serve`` listens on and how much it takes; runs do not use it."""
+
+    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535, strict=True)] = 8000
+    queue_size: Positive = 16
+    max_body_mb: Positive = 50
+    body_limit_seconds: Annotated[float, Field(gt=0)] = 30.0
+    time_limit_seconds: Annotated[float, Field(gt=0)] = 60.0
+    allowed_hosts: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    allowed_origins: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+
+
 class Config(_Section):
     """A whole configuration; every value checked."""
 
@@ -154,6 +167,7 @@ class Config(_Section):
     scores: ScoresConfig = ScoresConfig()
     refine: RefineConfig = RefineConfig()
     execution: ExecutionConfig = ExecutionConfig()
+    server: ServerConfig = ServerConfig()
 
 
 def load_config(

@@ -45,7 +45,8 @@ LAYERS = (
     ("pipeline.executors",),
     ("pipeline.video", "pipeline.shards"),
     ("pipeline.runner",),
-    ("pipeline.exports", "pipeline.server", "pipeline.evaluate"),
+    ("pipeline.exports", "pipeline.evaluate", "pipeline.report"),
+    ("pipeline.server",),
     ("pipeline.commands", "pipeline.cli"),
     (
         "pipeline.__main__",

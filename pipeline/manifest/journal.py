@@ -29,6 +29,7 @@ _SYNC_INTERVAL_SECONDS = 1.0
 _SHAPELESS: dict[str, Any] = {
     "input": True,
     "execution": True,
+    "server": True,
     "output": {"directory"},
     "network": {"batch_size"},
     "engine": {"threads", "cache_directory", "caffe"},

@@ -1,0 +1,112 @@
+"""Starting a server, and stopping it so that what is in hand is still answered."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Callable
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from pipeline.config import Config
+from pipeline.environment import usable_cores
+from pipeline.errors import ConfigError, Problem, UsageError
+from pipeline.executors.base import settle_workers
+from pipeline.loading import model_hashes
+from pipeline.server.app import create_app, photo_pool
+from pipeline.server.guard import LOOPBACK_NAMES, Guard, is_loopback
+
+_STOP_SECONDS = 60
+_BACKLOG = 128
+
+
+def serve(config: Config, token: str | None, *, is_open: bool, announce: Callable[[str], None]) -> None:
+    """Answer requests until SIGINT or SIGTERM.
+
+    Parameters
+    ----------
+    config
+        ``server`` and ``execution.workers`` are used beside what shapes results.
+    token
+        What clients must send; None: nothing.
+    is_open
+        Whether an address that others reach may be served without a token.
+    announce
+        Told where the server listens.
+
+    Raises
+    ------
+    ConfigError, ModelError, EngineError
+        The configuration or a model is wrong; nothing was started.
+    UsageError
+        The address cannot be listened on.
+    """
+    guard = make_guard(config, token, is_open=is_open)
+    model_hashes(config)
+    workers = settle_workers(config, usable_cores())
+    app = create_app(config, photo_pool(config, workers), guard)
+    listener = listen(config.server.host, config.server.port)
+    announce(f"listening on {address(listener)}, {workers} workers")
+    run_until_stopped(app, listener)
+
+
+def make_guard(config: Config, token: str | None, *, is_open: bool) -> Guard:
+    """Say who may ask.
+
+    Raises
+    ------
+    ConfigError
+        Others than this machine could ask, and neither a token nor ``is_open`` says that they may.
+    """
+    host = config.server.host
+    own = frozenset(name.lower() for name in config.server.allowed_hosts)
+    if is_loopback(host):
+        return Guard(LOOPBACK_NAMES | own, config.server.allowed_origins, token)
+    if token is None and not is_open:
+        message = f"{host} can be reached by others: set UNCROP_TOKEN, or say --open if anybody may ask"
+        raise ConfigError([Problem("config", "server.host", message)])
+    return Guard(LOOPBACK_NAMES | own if own else (), config.server.allowed_origins, token)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Open the socket.
+
+    Raises
+    ------
+    UsageError
+        The address is not this machine's, or the port is taken.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host.strip("[]"), port))
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        hint = (
+            "choose another with --port" if error.errno == errno.EADDRINUSE else "choose another with --host"
+        )
+        raise UsageError(f"cannot listen on {host} port {port}: {error.strerror}; {hint}") from error
+    return listener
+
+
+def address(listener: socket.socket) -> str:
+    """URL of a listening socket."""
+    host, port = listener.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    return f"http://{shown}:{port}"
+
+
+def run_until_stopped(app: ASGIApp, listener: socket.socket) -> None:
+    """Serve on a socket until a signal; requests in hand are finished first."""
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=True,
+        server_header=False,
+        timeout_keep_alive=15,
+        timeout_graceful_shutdown=_STOP_SECONDS,
+    )
+    uvicorn.Server(config).run(sockets=[listener])

@@ -1,0 +1,348 @@
+"""The review page's server: what it shows, what it keeps, and whom it refuses."""
+
+import gzip
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import uvicorn
+from numpy.typing import NDArray
+
+from landmarks.geometry import Box
+from pipeline.config import Config
+from pipeline.corrections.layer import Corrections
+from pipeline.manifest.journal import read_manifest
+from pipeline.runner import run
+from pipeline.server.review.app import create_review_app
+from pipeline.server.review.index import FILTERS, SORTS, PhotoIndex, doubt
+from pipeline.server.review.running import open_album
+from pipeline.server.review.tools import superpixels
+from pipeline.server.running import address, listen
+from tests import stand_ins
+from tests.stand_ins import write_photo
+
+TOKEN = "a-token"
+HEIGHT, WIDTH = 24, 36
+
+
+def made_run(folder: Path, count: int = 6, orientation: str = "upright") -> Path:
+    """A small run with stand-in masks below the present folder."""
+    for index in range(count):
+        write_photo(folder / f"in/{index}.png", index)
+    config = Config.model_validate(
+        {
+            "input": {"paths": ["in"]},
+            "output": {"directory": "out", "orientation": orientation},
+            "execution": {"executor": "serial"},
+        }
+    )
+    run(config, quiet=True, factory=stand_ins.obedient, model_hashes=stand_ins.no_models)
+    return folder / "out"
+
+
+@contextmanager
+def reviewing(output: Path, *inputs: str) -> Iterator[httpx.Client]:
+    """The page's server in a thread of this process; a client that has opened the page."""
+    album, tool = open_album(output, inputs, "tester")
+    listener = listen("127.0.0.1", 0)
+    app = create_review_app(album, tool, TOKEN)
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=5))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        with httpx.Client(base_url=address(listener), timeout=60) as client:
+            client.get("/", params={"token": TOKEN}).raise_for_status()
+            while client.get("/api/photos").json()["loading"]:
+                time.sleep(0.01)
+            yield client
+    finally:
+        server.should_exit = True
+        thread.join()
+        listener.close()
+
+
+@pytest.fixture
+def output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return made_run(tmp_path)
+
+
+def items(client: httpx.Client, **query: Any) -> list[dict[str, Any]]:
+    answer = client.get("/api/photos", params=query)
+    assert answer.status_code == 200, answer.text
+    found: list[dict[str, Any]] = answer.json()["items"]
+    return found
+
+
+def shown(client: httpx.Client, number: int, **query: Any) -> NDArray[np.uint16]:
+    answer = client.get(f"/api/photos/{number}/instances", params=query)
+    width, height = map(int, answer.headers["x-size"].split("x"))
+    return np.frombuffer(answer.content, "<u2").reshape(height, width)
+
+
+def put(client: httpx.Client, number: int, numbers: NDArray[np.uint16], revision: str) -> httpx.Response:
+    height, width = numbers.shape
+    return client.put(
+        f"/api/photos/{number}/instances",
+        params={"width": width, "height": height, "revision": revision},
+        content=gzip.compress(numbers.astype("<u2").tobytes()),
+        headers={"Content-Type": "application/octet-stream"},
+    )
+
+
+def judge(client: httpx.Client, item: dict[str, Any], verdict: str | None) -> httpx.Response:
+    body = {"verdict": verdict, "revision": item["revision"]}
+    return client.post(f"/api/photos/{item['id']}/verdict", json=body)
+
+
+def test_the_wall_and_the_pictures(output: Path) -> None:
+    with reviewing(output) as client:
+        listed = items(client)
+        assert [item["name"] for item in listed] == [f"in/{index}.png" for index in range(6)]
+        assert {item["status"] for item in listed} == {"ok", "no_face"}
+        face = next(item for item in listed if item["faces"])
+        details = client.get(f"/api/photos/{face['id']}").json()
+        assert details["faces"][0]["number"] == 1
+        record = next(one for one in read_manifest(output) if one["name"] == face["name"])
+        assert details["faces"][0]["landmarks"] == record["faces"][0]["landmarks"]
+        assert np.count_nonzero(shown(client, face["id"])) == record["faces"][0]["area_px"]
+        for picture in ("thumbnail", "photograph"):
+            answer = client.get(f"/api/photos/{face['id']}/{picture}")
+            assert answer.headers["content-type"] == "image/jpeg"
+            assert answer.content[:3] == b"\xff\xd8\xff"
+
+
+def test_a_correction_is_kept_beside_the_run(output: Path) -> None:
+    before = {path: path.read_bytes() for path in output.rglob("*") if path.is_file()}
+    with reviewing(output) as client:
+        item = next(item for item in items(client) if item["faces"])
+        drawn = shown(client, item["id"]).copy()
+        drawn[:3, :5] = 1
+        drawn[-2:, -2:] = 300
+        saved = put(client, item["id"], drawn, item["revision"]).json()
+        assert (saved["corrected"], saved["verdict"]) == (True, None)
+        assert np.array_equal(shown(client, item["id"]), drawn)
+        assert not np.array_equal(shown(client, item["id"], original=True), drawn)
+        judged = judge(client, saved, "accept").json()
+        assert (judged["verdict"], judged["corrected"]) == ("accept", True)
+        back = judge(client, judged, None).json()
+        assert (back["verdict"], back["corrected"]) == (None, True)
+        assert [one["name"] for one in items(client, filter="corrected")] == [item["name"]]
+    assert {path: path.read_bytes() for path in before} == before
+    with reviewing(output) as client:  # another day
+        assert np.array_equal(shown(client, item["id"]), drawn)
+        (again,) = items(client, filter="corrected")
+        gone = client.delete(
+            f"/api/photos/{item['id']}/instances", params={"revision": again["revision"]}
+        ).json()
+        assert gone["corrected"] is False
+        assert items(client, filter="corrected") == []
+
+
+def test_a_turned_photograph_is_corrected_on_the_grid_of_its_masks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from PIL import Image
+
+    monkeypatch.chdir(tmp_path)
+    Path("in").mkdir()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (40, 30), (200, 200, 200)).save("in/turned.png", exif=exif)
+    output = made_run(tmp_path, count=0, orientation="stored")
+    with reviewing(output) as client:
+        (item,) = items(client)
+        drawn = shown(client, item["id"]).copy()
+        assert drawn.shape == (40, 30)
+        drawn[:] = 0
+        drawn[2, 3] = 7
+        put(client, item["id"], drawn, item["revision"]).raise_for_status()
+        assert np.array_equal(shown(client, item["id"]), drawn)
+    (record,) = read_manifest(output)
+    correction = Corrections(output).review(record).correction
+    assert correction is not None
+    assert correction.turn == 6
+
+
+def test_two_pages_at_once(output: Path) -> None:
+    with reviewing(output) as client:
+        item = items(client)[1]
+        assert judge(client, item, "accept").status_code == 200
+        late = judge(client, item, "reject")
+        assert (late.status_code, "judged or corrected elsewhere" in late.text) == (409, True)
+        assert put(client, item["id"], shown(client, item["id"]), item["revision"]).status_code == 409
+        (fresh,) = items(client, filter="accepted")
+        assert judge(client, fresh, "reject").json()["verdict"] == "reject"
+
+
+def test_a_later_run_makes_verdicts_stale(output: Path) -> None:
+    with reviewing(output) as client:
+        item = next(item for item in items(client) if item["faces"])
+        judge(client, item, "accept").raise_for_status()
+    path = output / "manifest.jsonl"
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    for record in records:
+        for face in record["faces"]:
+            face["area_px"] += 1
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    with reviewing(output) as client:
+        (stale,) = items(client, filter="stale")
+        assert (stale["name"], stale["verdict"], stale["stale"]) == (item["name"], None, True)
+        assert item["name"] in [one["name"] for one in items(client, filter="unseen")]
+
+
+def test_photographs_without_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_photo(Path("in/1.png"), 1)
+    with reviewing(tmp_path / "new", "in") as client:
+        (item,) = items(client)
+        assert (item["status"], item["faces"]) == ("new", 0)
+        drawn = shown(client, item["id"]).copy()
+        assert not drawn.any()
+        drawn[1, 1] = 1
+        put(client, item["id"], drawn, item["revision"]).raise_for_status()
+        assert np.array_equal(shown(client, item["id"]), drawn)
+    assert (tmp_path / "new/corrected/in/1.png.png").is_file()
+
+
+def test_superpixels_cover_the_box_inside_the_photograph(output: Path) -> None:
+    with reviewing(output) as client:
+        query = {"x": -5, "y": 2, "width": 20, "height": 500, "count": 10}
+        answer = client.get("/api/photos/0/superpixels", params=query)
+        x, y, width, height = map(int, answer.headers["x-box"].split(","))
+        photo_height, _ = shown(client, 0).shape
+        assert (x, y, width, height) == (0, 2, 15, photo_height - 2)
+        labels = np.frombuffer(answer.content, "<u2")
+        assert labels.size == width * height
+        far = client.get("/api/photos/0/superpixels", params={**query, "x": 9000})
+        assert (far.status_code, "outside of the photograph" in far.text) == (400, True)
+
+
+@pytest.mark.parametrize("side", [60, 1300])
+def test_superpixels_keep_to_edges_also_of_large_photographs(side: int) -> None:
+    pixels = np.full((side, side, 3), 30, np.uint8)
+    pixels[:, side // 3 :] = (200, 180, 160)
+    box, labels = superpixels(pixels, Box(0, 0, side, side), 12)
+    assert labels.shape == (box.height, box.width)
+    assert len(np.unique(labels)) >= 4
+    near = 3 * max(side // 512, 1)
+    left, right = labels[:, : side // 3 - near], labels[:, side // 3 + near :]
+    assert not set(np.unique(left)) & set(np.unique(right))
+    with pytest.raises(ValueError, match="count: 2 to"):
+        superpixels(pixels, Box(0, 0, 5, 5), 1)
+
+
+def test_strangers_and_nonsense_are_refused(output: Path) -> None:
+    with reviewing(output) as client:
+        base = str(client.base_url)
+        assert httpx.get(f"{base}/").status_code == 401
+        assert httpx.get(f"{base}/", params={"token": "guess"}).status_code == 401
+        for path in ("/api/photos", "/api/photos/0", "/api/photos/0/photograph", "/openapi.json"):
+            assert httpx.get(f"{base}{path}").status_code == 401
+        assert client.get("/api/photos", headers={"Host": "evil.example"}).status_code == 403
+        assert client.post(
+            "/api/photos/0/verdict",
+            json={"verdict": "accept", "revision": "0"},
+            headers={"Origin": "https://evil.example"},
+        ).status_code == 403  # fmt: skip
+        for path in (
+            "/api/photos/99",
+            "/api/photos/-1/thumbnail",
+            "/static/../review/app.py",
+            "/api/photos/%2e%2e",
+        ):
+            assert client.get(path).status_code in (404, 422), path
+        assert client.get("/api/photos", params={"filter": "odd"}).status_code == 400
+        assert client.get("/api/photos", params={"count": 10**9}).status_code == 422
+        good = shown(client, 0)
+        assert put(client, 0, good[:-1], "0").status_code == 400
+        bomb = client.put(
+            "/api/photos/0/instances",
+            params={"width": good.shape[1], "height": good.shape[0], "revision": "0"},
+            content=gzip.compress(bytes(50_000_000)),
+        )
+        assert bomb.status_code == 413
+        torn = client.put(
+            "/api/photos/0/instances",
+            params={"width": good.shape[1], "height": good.shape[0], "revision": "0"},
+            content=b"no gzip",
+        )
+        assert torn.status_code == 400
+        assert not (output / "review.jsonl").exists()
+
+
+def record_line(name: str, *scores: float, side: int = 100, status: str = "ok") -> bytes:
+    faces = [
+        {
+            "number": number,
+            "score": score,
+            "box_xywh": [0, 0, 100, 100],
+            "area_px": 4200,
+            "detection": {"box_xywh": [0, 0, side, side]},
+        }
+        for number, score in enumerate(scores, start=1)
+    ]
+    return json.dumps({"name": name, "status": status, "faces": faces}).encode() + b"\n"
+
+
+def test_filters_and_orders(tmp_path: Path) -> None:
+    manifest = tmp_path / "manifest.jsonl"
+    manifest.write_bytes(
+        record_line("c", 0.99)
+        + b"torn\n"
+        + record_line("a", 0.6, 0.98)
+        + record_line("b", status="no_face")
+        + record_line("d", 0.97, side=20)
+        + record_line("e", status="failed")
+        + record_line("c", 0.95)
+        + b'{"name": "cut'
+    )
+    index = PhotoIndex(manifest)
+    index.load()
+
+    def names(show: str, sort: str = "name", search: str = "") -> str:
+        return "".join(index.name(int(number)) for number in index.select(show, sort, search))
+
+    assert names("all") == "abcde"
+    assert {show: names(show) for show in FILTERS} == {
+        "all": "abcde",
+        "unseen": "abcde",
+        "no_face": "b",
+        "one": "cd",
+        "several": "a",
+        "failed": "e",
+        "low_score": "a",
+        "small": "d",
+        "accepted": "",
+        "rejected": "",
+        "corrected": "",
+        "stale": "",
+    }
+    assert {sort: names("all", sort) for sort in SORTS} == {
+        "name": "abcde",
+        "doubt": "abcde",
+        "score": "acdbe",
+        "size": "dacbe",
+        "faces": "acdbe",
+    }
+    assert names("all", search="D") == "d"
+    assert index.entry(index.select("one", "name", "")[0]).score == pytest.approx(0.95)
+    index.set_verdict(int(index.select("several", "name", "")[0]), "reject", corrected=False, stale=False)
+    assert (names("rejected"), names("unseen"), index.judged) == ("a", "bcde", 1)
+
+
+def test_doubt_sees_low_scores_odd_shapes_and_empty_masks() -> None:
+    usual = {"score": 0.98, "box_xywh": [0, 0, 100, 100], "area_px": 4200}
+    assert doubt(usual) == pytest.approx(0.02)
+    assert doubt({**usual, "score": 0.6}) == pytest.approx(0.4)
+    assert doubt({**usual, "confidence": 0.3}) == pytest.approx(0.7)
+    assert doubt({**usual, "area_px": 525}) == pytest.approx(0.5)
+    assert doubt({**usual, "area_px": 0}) == pytest.approx(0.5)
+    assert doubt({**usual, "mirror_disagreement": 0.6}) == pytest.approx(0.6)
