@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, NamedTuple
 
-from pipeline import __version__
 from pipeline.errors import EXIT_INTERRUPTED, UncropError
+from pipeline.version import __version__
 
 
 class Command(NamedTuple):

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from pipeline import shipped
 from pipeline.errors import ConfigError, Problem
 
 Positive = Annotated[int, Field(gt=0, strict=True)]
@@ -171,7 +172,7 @@ class Config(_Section):
 
 
 def load_config(
-    path: str | Path,
+    path: str | Path | None = None,
     overrides: Iterable[str] = (),
     options: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Config:
@@ -180,7 +181,8 @@ def load_config(
     Parameters
     ----------
     path
-        YAML file. ``extends: other.yaml`` names a file relative to this one; its values come first.
+        YAML file. ``extends: other.yaml`` names a file relative to this one; its values come first. None:
+        the program's own default.yaml.
     overrides
         Texts ``section.key=value``; the value is read as YAML.
     options
@@ -195,6 +197,7 @@ def load_config(
     ConfigError
         With every problem of every file: file, key path, what to write instead.
     """
+    path = shipped.CONFIGS / "default.yaml" if path is None else path
     problems: list[Problem] = []
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}

@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 
-from pipeline import __version__
+from pipeline.version import __version__
 
 PACKAGES = ("numpy", "opencv-python-headless", "dlib-bin", "pillow", "onnx", "onnxruntime", "openvino", "ray")
 CONTROL_GROUP = Path("/sys/fs/cgroup")

@@ -129,6 +129,11 @@ class PhotoError(UncropError):
 
     stage = "photo"
 
+    def __init__(self, message: str, *, stage: str | None = None) -> None:
+        super().__init__(message)
+        if stage is not None:
+            self.stage = stage
+
 
 class ImageReadError(PhotoError):
     """The file is not an image that can be read."""

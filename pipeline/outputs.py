@@ -7,7 +7,7 @@ import itertools
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -17,7 +17,9 @@ from pipeline.config import OutputConfig
 from pipeline.errors import EncodingError, OutputError
 from pipeline.files import LEFTOVER_PREFIX, write_whole
 from pipeline.images import to_stored_orientation
-from pipeline.results import FaceResult, PhotoResult
+
+if TYPE_CHECKING:
+    from pipeline.results import FaceResult, PhotoResult
 
 OVERLAY_RGB = (255, 0, 0)
 OVERLAY_ALPHA = 0.5

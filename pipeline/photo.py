@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import threading
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
+from os import PathLike
 from typing import Any, Self
 
 import cv2
@@ -18,17 +18,22 @@ from pipeline.config import Config
 from pipeline.crop import FaceCrop
 from pipeline.errors import DetectionError, EngineError, PhotoError, SegmentationError
 from pipeline.framing import frame_face
+from pipeline.images import read_photo
 from pipeline.jaw import held_to_jaw
 from pipeline.loading import describe, load_finder, load_network
 from pipeline.network import FaceNetwork
 from pipeline.refine import refine_mask
 from pipeline.results import FaceResult, PhotoResult, StageError, Status
 from pipeline.scores import CropScores, Floats, Pixels, probability
+from pipeline.stages import Stages
 from pipeline.uncrop import uncrop_instances, uncrop_mask
 
 
 class PhotoSegmenter:
     """Segments photographs with models that are loaded once.
+
+    Threads may share it: one at a time finds faces and one at a time uses the network, while others crop and
+    uncrop. In a ``with`` statement the engine is freed at the end.
 
     Parameters
     ----------
@@ -44,25 +49,81 @@ class PhotoSegmenter:
         self.config = config
         self.finder = finder
         self.network = network
+        self._finding = threading.Lock()
+        self._scoring = threading.Lock()
+        self._closed = False
 
     @classmethod
-    def from_config(cls, config: Config) -> Self:
-        """Load the models that a configuration names.
+    def from_config(cls, config: Config | None = None) -> Self:
+        """Load the models that a configuration names; None: the default one.
 
         Raises
         ------
         ModelError, EngineError
             A model cannot be read, or the engine cannot be had as asked.
         """
+        config = Config() if config is None else config
         return cls(config, load_finder(config), load_network(config))
 
-    def segment(self, image: Pixels) -> PhotoResult:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def segment_file(self, path: str | PathLike[str]) -> PhotoResult:
+        """Read a photograph as a run does and segment it; its maps are upright, as viewers show the file.
+
+        Raises
+        ------
+        ImageReadError
+            It cannot be read, or has more pixels than ``input.max_pixels``.
+        PhotoError, EngineError
+            A stage failed for the photograph as a whole.
+        """
+        stages = Stages()
+        with stages.stage("read"):
+            photo = read_photo(path, max_pixels=self.config.input.max_pixels)
+        return self.segment(photo.pixels, stages)
+
+    def segment_many(self, images: Iterable[Pixels]) -> Iterator[PhotoResult]:
+        """Segment photographs one after another; one that fails costs only itself.
+
+        Parameters
+        ----------
+        images
+            Each (H, W, 3) uint8 RGB, upright; drawn when the result before has been taken.
+
+        Yields
+        ------
+        PhotoResult
+            One a photograph, in their order. Of one that failed the status is ``failed``, the maps are empty,
+            and ``errors`` says why.
+
+        Raises
+        ------
+        ValueError
+            An image is not (H, W, 3) uint8.
+        """
+        for image in images:
+            stages, size_wh = Stages(), _size_wh(image)
+            try:
+                yield self.segment(image, stages)
+            except (PhotoError, EngineError) as error:
+                stage = error.stage if isinstance(error, PhotoError) else stages.current
+                wrong = StageError(stage, type(error).__name__, str(error))
+                empty = uncrop_instances([], [], size_wh)
+                yield PhotoResult("failed", empty, None, (), (wrong,), stages.rounded(6))
+
+    def segment(self, image: Pixels, stages: Stages | None = None) -> PhotoResult:
         """Find every face of a photograph and the mask of each.
 
         Parameters
         ----------
         image
             (H, W, 3) uint8 RGB, upright; it is not changed.
+        stages
+            Learns which stage is on and how long each took; None: only the result says how long.
 
         Returns
         -------
@@ -76,10 +137,10 @@ class PhotoSegmenter:
         PhotoError, EngineError
             A stage failed for the photograph as a whole.
         """
-        clock = _Clock()
-        with clock.stage("landmarks"):
+        stages = stages or Stages()
+        with stages.stage("landmarks"):
             wanted = self.find(image)
-        return self._segment_faces(image, wanted, clock)
+        return self.segment_faces(image, wanted, stages)
 
     def find(self, image: Pixels) -> tuple[FaceLandmarks, ...]:
         """Find the faces of a photograph that are wanted (``faces.select``): the first half of `segment`.
@@ -103,12 +164,15 @@ class PhotoSegmenter:
         """
         size_wh = _size_wh(image)
         try:
-            found = self.finder.find(image)
+            with self._finding:
+                found = self.finder.find(image)
         except (RuntimeError, cv2.error) as error:
             raise DetectionError(f"the search for faces failed: {error}") from error
         return select_faces(found, size_wh, self.config.faces.select)
 
-    def segment_faces(self, image: Pixels, faces: Sequence[FaceLandmarks]) -> PhotoResult:
+    def segment_faces(
+        self, image: Pixels, faces: Sequence[FaceLandmarks], stages: Stages | None = None
+    ) -> PhotoResult:
         """Make the mask of each of some faces that are known already: the second half of `segment`.
 
         Parameters
@@ -117,6 +181,8 @@ class PhotoSegmenter:
             (H, W, 3) uint8 RGB, upright; it is not changed.
         faces
             Faces of this photograph, from `find`, from another frame or from landmarks of the caller's own.
+        stages
+            As of `segment`.
 
         Returns
         -------
@@ -130,28 +196,24 @@ class PhotoSegmenter:
         PhotoError, EngineError
             A stage failed for the photograph as a whole.
         """
-        return self._segment_faces(image, faces, _Clock())
-
-    def _segment_faces(self, image: Pixels, wanted: Sequence[FaceLandmarks], clock: _Clock) -> PhotoResult:
+        stages = stages or Stages()
         frame_size_wh = _size_wh(image)
         errors: list[StageError] = []
-        with clock.stage("crop"):
-            pairs = self._crop(image, wanted, errors)
-        with clock.stage("network"):
+        with stages.stage("crop"):
+            pairs = self._crop(image, faces, errors)
+        with stages.stage("network"):
             scored = self._score(pairs, errors)
-        with clock.stage("uncrop"):
+        with stages.stage("uncrop"):
             decided = [self._decide(face, scores) for face, scores in scored]
-            faces = tuple(face for face, _ in decided)
-            crops = [face.crop for face in faces]
+            done = tuple(face for face, _ in decided)
+            crops = [face.crop for face in done]
             instances = uncrop_instances([margin for _, margin in decided], crops, frame_size_wh)
-            alpha = _union_alpha(faces, frame_size_wh) if self.config.output.soft_masks else None
-        if errors and not faces:
-            first = errors[0]
-            raise SegmentationError(
-                f"none of {len(wanted)} faces could be segmented; the first: {first.message}"
-            )
-        status: Status = "partial" if errors else "ok" if faces else "no_face"
-        return PhotoResult(status, instances, alpha, faces, tuple(errors), clock.seconds)
+            alpha = _union_alpha(done, frame_size_wh) if self.config.output.soft_masks else None
+        if errors and not done:
+            message = f"none of {len(faces)} faces could be segmented; the first: {errors[0].message}"
+            raise SegmentationError(message, stage=errors[0].stage)
+        status: Status = "partial" if errors else "ok" if done else "no_face"
+        return PhotoResult(status, instances, alpha, done, tuple(errors), stages.rounded(6))
 
     def describe(self) -> dict[str, Any]:
         """What really runs, for the manifest: the engine and the network."""
@@ -159,7 +221,9 @@ class PhotoSegmenter:
 
     def close(self) -> None:
         """Free the engine. The segmenter must not be used afterwards."""
-        self.network.engine.close()
+        with self._scoring:
+            self._closed = True
+            self.network.engine.close()
 
     def _crop(
         self, image: Pixels, faces: Sequence[FaceLandmarks], errors: list[StageError]
@@ -177,7 +241,7 @@ class PhotoSegmenter:
     ) -> list[tuple[FaceLandmarks, CropScores]]:
         """Scores of all crops; when the batch fails, one by one, so that a face costs only itself."""
         try:
-            scores = self.network.scores([crop for _, crop in pairs])
+            scores = self._scores([crop for _, crop in pairs])
             return [(face, of_face) for (face, _), of_face in zip(pairs, scores, strict=True)]
         except (EngineError, PhotoError):
             if len(pairs) < 2:
@@ -185,11 +249,17 @@ class PhotoSegmenter:
         scored: list[tuple[FaceLandmarks, CropScores]] = []
         for face, crop in pairs:
             try:
-                scored.append((face, self.network.scores([crop])[0]))
+                scored.append((face, self._scores([crop])[0]))
             except (EngineError, PhotoError) as error:
                 message = f"face at {face.detection.box}: {error}"
                 errors.append(StageError("network", type(error).__name__, message))
         return scored
+
+    def _scores(self, crops: Sequence[FaceCrop]) -> list[CropScores]:
+        with self._scoring:
+            if self._closed:
+                raise EngineError("the segmenter is closed; make another one")
+            return self.network.scores(crops)
 
     def _decide(self, face: FaceLandmarks, scores: CropScores) -> tuple[FaceResult, Floats]:
         """The face, and its margin where the mask is set (zero elsewhere) for the instance map."""
@@ -220,16 +290,3 @@ def _union_alpha(faces: Sequence[FaceResult], frame_size_wh: tuple[int, int]) ->
         if face.alpha is not None:
             np.maximum(union, uncrop_mask(face.alpha, face.crop), out=union)
     return union
-
-
-class _Clock:
-    """Seconds per stage."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        self.seconds[name] = round(time.perf_counter() - start, 6)

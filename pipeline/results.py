@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from landmarks.geometry import FaceLandmarks
+from pipeline.config import OutputConfig
 
 if TYPE_CHECKING:
     from pipeline.crop import FaceCrop
@@ -23,7 +26,8 @@ class StageError:
     Attributes
     ----------
     stage
-        Where it happened: ``read``, ``landmarks``, ``crop``, ``network``, ``output`` or ``worker``.
+        Where it happened: ``read``, ``landmarks``, ``crop``, ``network``, ``uncrop``, ``output``, ``worker``;
+        ``photo`` if nobody knows.
     type
         Class name of the exception.
     message
@@ -68,7 +72,7 @@ class PhotoResult:
     ----------
     status
         ``ok``: every face done; ``no_face``: none found; ``partial``: some faces failed. (When all fail,
-        `PhotoSegmenter.segment` raises.)
+        `PhotoSegmenter.segment` raises, and `PhotoSegmenter.segment_many` makes a ``failed`` of it.)
     instances
         (H, W) uint8, or uint16 beyond 255 faces: 0 background, else 1 + index into ``faces``; upright.
     alpha
@@ -78,7 +82,7 @@ class PhotoResult:
     errors
         With any error the status is not ``ok``.
     timings
-        Seconds per stage.
+        Stage -> seconds.
     """
 
     status: Status
@@ -87,6 +91,53 @@ class PhotoResult:
     faces: tuple[FaceResult, ...] = ()
     errors: tuple[StageError, ...] = ()
     timings: dict[str, float] = field(default_factory=dict)
+
+    def save(
+        self,
+        directory: str | PathLike[str],
+        name: str,
+        *,
+        image: NDArray[np.uint8] | None = None,
+        **kinds: bool,
+    ) -> dict[str, Path]:
+        """Write masks, instance map and more, in the folders and under the names that a run gives them.
+
+        Parameters
+        ----------
+        directory
+            Folder to write to; made if it is not there.
+        name
+            Of the photograph, such as ``anna/1.jpg``: its mask is ``masks/anna/1.jpg.png``.
+        image
+            (H, W, 3) uint8 RGB, what was segmented; with it there is an overlay.
+        kinds
+            Further kinds, or less, as in the section ``output`` of a configuration: ``cutouts=True``.
+
+        Returns
+        -------
+        dict
+            Kind -> file, of what is written of the photograph as a whole.
+
+        Raises
+        ------
+        ValueError
+            ``name`` is empty, absolute or leads out of the folder; a kind is unknown; an overlay is asked for
+            without the image.
+        OutputError
+            A file cannot be written.
+        """
+        from pipeline.outputs import write_outputs  # noqa: PLC0415 - whoever saves nothing needs no encoder
+
+        chosen = {"overlays": image is not None, **kinds}
+        if chosen["overlays"] and image is None:
+            raise ValueError("overlays: give the photograph too, as image=")
+        parts = PurePath(name).parts
+        if not parts or PurePath(name).is_absolute() or ".." in parts:
+            raise ValueError(f"name: expected a path below the folder such as 'anna/1.jpg', got {name!r}")
+        config = OutputConfig.model_validate({"directory": str(directory), **chosen})
+        pixels = np.zeros((*self.instances.shape, 3), np.uint8) if image is None else image
+        files, _ = write_outputs(self, pixels, 1, name, config)
+        return {kind: Path(directory, file) for kind, file in files.items()}
 
     @property
     def mask(self) -> NDArray[np.uint8]:

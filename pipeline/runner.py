@@ -2,7 +2,7 @@
 
 ::
 
-    summary = run(load_config("configs/default.yaml"))
+    summary = run(load_config())
     print(summary)                  # counts, where the results are, how to see failures
     sys.exit(summary.exit_code)     # 0 none failed, 1 some did, 130 interrupted
 

@@ -16,6 +16,7 @@ from pipeline.config import Config
 from pipeline.crop import crop_face
 from pipeline.errors import EngineError, EngineUnavailableError, SegmentationError
 from pipeline.results import FaceResult, PhotoResult, StageError
+from pipeline.stages import Stages
 from pipeline.uncrop import uncrop_mask
 
 ORDERS = (
@@ -29,6 +30,7 @@ ORDERS = (
     "partial",
     "crash once",
     "sleep",
+    "uncrop",
 )
 """What the top left pixel of a photograph (250, 5 + index, 250) makes `Obedient` do."""
 
@@ -39,7 +41,7 @@ class Bright:
     def __init__(self, config: Config) -> None:
         self.config = config
 
-    def segment(self, image: NDArray[np.uint8]) -> PhotoResult:
+    def segment(self, image: NDArray[np.uint8], stages: Stages) -> PhotoResult:
         height, width = image.shape[:2]
         box = Box(width // 4, height // 4, width - width // 2, height - height // 2)
         mask = np.zeros((box.height, box.width), np.uint8)
@@ -63,16 +65,16 @@ class Bright:
 class Obedient(Bright):
     """Does what the top left pixel of a photograph tells it to."""
 
-    def segment(self, image: NDArray[np.uint8]) -> PhotoResult:
+    def segment(self, image: NDArray[np.uint8], stages: Stages) -> PhotoResult:
         red, green, blue = (int(value) for value in image[0, 0])
         index = green - 5
         if (red, blue) == (250, 250) and 0 <= index < len(ORDERS):
-            result = self._obey(ORDERS[index], image)
+            result = self._obey(ORDERS[index], image, stages)
             if result is not None:
                 return result
-        return super().segment(image)
+        return super().segment(image, stages)
 
-    def _obey(self, order: str, image: NDArray[np.uint8]) -> PhotoResult | None:
+    def _obey(self, order: str, image: NDArray[np.uint8], stages: Stages) -> PhotoResult | None:
         if order == "crash":
             os.kill(os.getpid(), signal.SIGSEGV)
         elif order == "kill":
@@ -87,10 +89,13 @@ class Obedient(Bright):
             del hoard
         elif order == "raise":
             raise ZeroDivisionError("division by zero")
+        elif order == "uncrop":
+            with stages.stage("uncrop"):
+                raise MemoryError
         elif order == "segmentation":
             raise SegmentationError("the network refused")
         elif order == "partial":
-            whole = super().segment(image)
+            whole = super().segment(image, stages)
             error = StageError("network", "EngineError", "one face failed")
             return PhotoResult("partial", whole.instances, None, whole.faces, (error,), whole.timings)
         elif order == "crash once":
@@ -138,23 +143,23 @@ def no_models(config: Config) -> Mapping[str, str]:
 class Slow(Bright):
     """Takes a twentieth of a second a photograph."""
 
-    def segment(self, image: NDArray[np.uint8]) -> PhotoResult:
+    def segment(self, image: NDArray[np.uint8], stages: Stages) -> PhotoResult:
         time.sleep(0.05)
-        return super().segment(image)
+        return super().segment(image, stages)
 
 
 class Patient(Obedient):
     """Obeys, and takes a twentieth of a second a photograph."""
 
-    def segment(self, image: NDArray[np.uint8]) -> PhotoResult:
+    def segment(self, image: NDArray[np.uint8], stages: Stages) -> PhotoResult:
         time.sleep(0.05)
-        return super().segment(image)
+        return super().segment(image, stages)
 
 
 class Refusing(Bright):
     """Fails in its engine."""
 
-    def segment(self, image: NDArray[np.uint8]) -> PhotoResult:
+    def segment(self, image: NDArray[np.uint8], stages: Stages) -> PhotoResult:
         raise EngineError("scores of a wrong shape")
 
 

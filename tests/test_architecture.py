@@ -16,7 +16,14 @@ OWN = ("landmarks", "pipeline", "training", "benchmarks", "run_pipeline")
 # From the ground up. A module imports from its own line and the lines above it, never from below; a package's
 # name stands for all of its modules.
 LAYERS = (
-    ("landmarks", "pipeline", "pipeline.errors", "pipeline.files", "pipeline.shipped"),
+    (
+        "landmarks",
+        "pipeline.errors",
+        "pipeline.files",
+        "pipeline.shipped",
+        "pipeline.stages",
+        "pipeline.version",
+    ),
     (
         "pipeline.config",
         "pipeline.output_names",
@@ -32,14 +39,13 @@ LAYERS = (
         "pipeline.crop",
         "pipeline.framing",
         "pipeline.scores",
-        "pipeline.results",
         "pipeline.uncrop",
         "pipeline.jaw",
         "pipeline.refine",
         "pipeline.network",
     ),
-    ("pipeline.summary", "pipeline.output_directory"),
-    ("pipeline.inputs", "pipeline.outputs", "pipeline.loading"),
+    ("pipeline.summary", "pipeline.output_directory", "pipeline.outputs"),
+    ("pipeline.inputs", "pipeline.loading", "pipeline.results"),
     ("pipeline.manifest", "pipeline.corrections"),
     ("pipeline.photo",),
     ("pipeline.executors",),
@@ -54,6 +60,7 @@ LAYERS = (
         "pipeline.manifest.__main__",
         "pipeline.evaluate.__main__",
         "run_pipeline",
+        "pipeline",
     ),
     ("training",),
     ("benchmarks",),
@@ -112,15 +119,24 @@ def _statements(body: list[ast.stmt], *, on_import: bool) -> Iterator[ast.stmt]:
             yield from _statements(handler.body, on_import=on_import)
 
 
+def _named_to_importlib(tree: ast.Module) -> set[str]:
+    """Modules of ours that a file names in texts (``module`` or ``module:Class``), if it calls importlib."""
+    calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    names = {call.attr if isinstance(call, ast.Attribute) else getattr(call, "id", "") for call in calls}
+    if "import_module" not in names:
+        return set()
+    texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+    return {text.partition(":")[0] for text in texts if isinstance(text, str)} & MODULES.keys()
+
+
 @functools.cache
 def _imports(name: str, *, on_import: bool = False) -> frozenset[str]:
     """The modules that a module imports: ours by their full name, others by the first part of theirs."""
     file = MODULES[name]
+    tree = ast.parse(file.read_text("utf-8"), feature_version=(3, 11))
     package = name if file.name == "__init__.py" else name.rpartition(".")[0]
-    found: set[str] = set()
-    for statement in _statements(
-        ast.parse(file.read_text("utf-8"), feature_version=(3, 11)).body, on_import=on_import
-    ):
+    found = set() if on_import else _named_to_importlib(tree)
+    for statement in _statements(tree.body, on_import=on_import):
         if isinstance(statement, ast.Import):
             found |= {alias.name for alias in statement.names}
         elif isinstance(statement, ast.ImportFrom):
@@ -164,6 +180,10 @@ def test_the_readers_of_imports_find_what_they_should() -> None:
     assert {"landmarks.geometry", "numpy"} <= _imports("pipeline.crop")
     assert "pipeline.errors" in _imports("pipeline.config")
     assert "pipeline.crop" in _loaded_with("pipeline.uncrop")
+    assert "pipeline.commands.run" in _imports("pipeline.cli")
+    assert "pipeline.executors.process" in _imports("pipeline.executors.registry")
+    assert "pipeline.photo" in _imports("pipeline")
+    assert "pipeline.photo" not in _loaded_with("pipeline")
     assert _layer("pipeline.engines.base") == _layer("pipeline.engines")
     assert (_layer("pipeline.models.__main__") or 0) > (_layer("pipeline.models.catalogue") or 0)
     assert _layer("pipeline.unheard_of") is None
@@ -192,8 +212,11 @@ def test_packages_import_nothing_heavy(name: str) -> None:
     assert _loaded_with(name) & HEAVY == set()
 
 
-def test_the_program_asks_for_its_config_before_anything_heavy() -> None:
-    assert _loaded_with("pipeline.config") & HEAVY == set()
+@pytest.mark.parametrize(
+    "name", ["pipeline", "pipeline.cli", "pipeline.config", "pipeline.commands.run", "run_pipeline"]
+)
+def test_the_program_asks_for_its_config_before_anything_heavy(name: str) -> None:
+    assert _loaded_with(name) & HEAVY == set()
 
 
 def test_no_two_modules_need_each_other_to_load() -> None:

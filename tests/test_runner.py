@@ -202,16 +202,19 @@ def test_failures_are_tried_again_and_the_rest_is_kept() -> None:
 
 def test_every_kind_of_failure_is_one_photographs_own() -> None:
     photos(2)
-    for order in ("raise", "segmentation", "partial"):
+    for order in ("raise", "segmentation", "partial", "uncrop"):
         write_photo(Path(f"in/{order}.png"), 1, order=order)
     summary = run(factory=stand_ins.obedient)
-    assert some(summary.counts) == {"ok": 1, "no_face": 1, "failed": 2, "partial": 1}
+    assert some(summary.counts) == {"ok": 1, "no_face": 1, "failed": 3, "partial": 1}
     assert summary.exit_code == 1
     found = {name: record["errors"] for name, record in records().items() if record["errors"]}
     assert found == {
         "in/partial.png": [{"stage": "network", "type": "EngineError", "message": "one face failed"}],
         "in/raise.png": [
-            {"stage": "network", "type": "ZeroDivisionError", "message": "in/raise.png: division by zero"}
+            {"stage": "photo", "type": "ZeroDivisionError", "message": "in/raise.png: division by zero"}
+        ],
+        "in/uncrop.png": [
+            {"stage": "uncrop", "type": "MemoryError", "message": "in/uncrop.png: MemoryError"}
         ],
         "in/segmentation.png": [
             {

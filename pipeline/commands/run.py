@@ -6,9 +6,9 @@ import argparse
 import logging
 from typing import Any
 
-from pipeline import __version__, shipped
 from pipeline.errors import ConfigError, Problem
 from pipeline.files import printable
+from pipeline.version import __version__
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,8 +49,7 @@ def execute(options: argparse.Namespace) -> int:
 
     level = logging.INFO if options.verbose else logging.ERROR if options.quiet else logging.WARNING
     logging.basicConfig(level=level, format="%(levelname)s: %(message)s")
-    path = options.config or shipped.CONFIGS / "default.yaml"
-    config = load_config(path, options.set, _short_options(options))
+    config = load_config(options.config, options.set, _short_options(options))
     from pipeline.runner import plan, run  # noqa: PLC0415 - a wrong configuration is told before OpenCV loads
 
     if options.dry_run:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import __version__
 from pipeline.engines.base import EngineInfo
 from pipeline.engines.runtime import checked_batch
 from pipeline.errors import EngineUnavailableError
+from pipeline.version import __version__
 
 if TYPE_CHECKING:
     from pipeline.config import EngineConfig

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,6 +19,7 @@ from pipeline.images import file_sha256, read_photo
 from pipeline.manifest.records import Record, Task, blank_record, error_entry, face_entry, recorded_files
 from pipeline.outputs import remove_all_outputs, remove_outputs, write_outputs
 from pipeline.results import PhotoResult, StageError
+from pipeline.stages import Stages
 
 _log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 class Segmenter(Protocol):
     """What segments photographs: `pipeline.photo.PhotoSegmenter`, or a stand-in for tests."""
 
-    def segment(self, image: NDArray[np.uint8], /) -> PhotoResult:
+    def segment(self, image: NDArray[np.uint8], stages: Stages, /) -> PhotoResult:
         """Find and segment the faces of an upright (H, W, 3) uint8 RGB photograph."""
         ...
 
@@ -168,15 +168,14 @@ class Worker:
 
 
 class _Job:
-    """One photograph on its way; knows the stage it is in when something fails."""
+    """One photograph on its way."""
 
     def __init__(
         self, task: Task, settings: WorkerSettings, segmenter: Segmenter, engine: Mapping[str, Any]
     ) -> None:
         self._settings = settings
         self._segmenter = segmenter
-        self._stage = "read"
-        self._seconds: dict[str, float] = {}
+        self._stages = Stages()
         self._task = task
         self._record = blank_record(task, settings.digest, settings.config.output.orientation)
         self._record["engine"] = {key: value for key, value in engine.items() if key != "threads"}
@@ -185,12 +184,12 @@ class _Job:
         """Run all stages; the one place where any error of a photograph ends."""
         start = time.perf_counter()
         try:
-            self._stages()
+            self._do()
         except OutputError:
             raise
         except Exception as error:  # noqa: BLE001 - one bad photograph never stops the rest
             _log.info("%s failed", printable(self._task.path), exc_info=True)
-            stage = error.stage if isinstance(error, PhotoError) else self._stage
+            stage = error.stage if isinstance(error, PhotoError) else self._stages.current
             message = str(error) or type(error).__name__
             shown = printable(self._task.path)
             if shown not in message:
@@ -199,13 +198,13 @@ class _Job:
             self._record["errors"] = [error_entry(StageError(stage, type(error).__name__, message))]
             if self._record["sha256"] is None:
                 self._record["sha256"] = self._sha256()
-        self._seconds["total"] = time.perf_counter() - start
-        self._record["seconds"] = {stage: round(value, 4) for stage, value in self._seconds.items()}
+        self._stages.seconds["total"] = time.perf_counter() - start
+        self._record["seconds"] = self._stages.rounded(4)
         return self._record
 
-    def _stages(self) -> None:
+    def _do(self) -> None:
         config = self._settings.config
-        with self._in_stage("read"):
+        with self._stages.stage("read"):
             photo = read_photo(self._task.path, max_pixels=config.input.max_pixels)
         height, width = photo.pixels.shape[:2]
         self._record.update(
@@ -215,11 +214,8 @@ class _Job:
             stored_size_wh=list(photo.stored_size_wh),
             stored_orientation=photo.orientation,
         )
-        with self._in_stage("network"):
-            result = self._segmenter.segment(photo.pixels)
-        self._seconds.pop("network")
-        self._seconds.update(result.timings)
-        with self._in_stage("output"):
+        result = self._segmenter.segment(photo.pixels, self._stages)
+        with self._stages.stage("output"):
             files, face_files = write_outputs(
                 result, photo.pixels, photo.orientation, self._task.name, config.output
             )
@@ -232,13 +228,6 @@ class _Job:
             files=files,
             errors=[error_entry(error) for error in result.errors],
         )
-
-    @contextmanager
-    def _in_stage(self, stage: str) -> Iterator[None]:
-        self._stage = stage
-        start = time.perf_counter()
-        yield
-        self._seconds[stage] = time.perf_counter() - start
 
     def _sha256(self) -> str | None:
         try:
