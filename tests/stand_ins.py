@@ -41,7 +41,7 @@ class Bright:
     def __init__(self, config: Config) -> None:
         self.config = config
 
-    def segment(self, image: NDArray[np.uint8], stages: Stages) -> PhotoResult:
+    def segment(self, image: NDArray[np.uint8], stages: Stages | None = None) -> PhotoResult:
         height, width = image.shape[:2]
         box = Box(width // 4, height // 4, width - width // 2, height - height // 2)
         mask = np.zeros((box.height, box.width), np.uint8)
@@ -65,7 +65,7 @@ class Bright:
 class Obedient(Bright):
     """Does what the top left pixel of a photograph tells it to."""
 
-    def segment(self, image: NDArray[np.uint8], stages: Stages) -> PhotoResult:
+    def segment(self, image: NDArray[np.uint8], stages: Stages | None = None) -> PhotoResult:
         red, green, blue = (int(value) for value in image[0, 0])
         index = green - 5
         if (red, blue) == (250, 250) and 0 <= index < len(ORDERS):
@@ -74,7 +74,7 @@ class Obedient(Bright):
                 return result
         return super().segment(image, stages)
 
-    def _obey(self, order: str, image: NDArray[np.uint8], stages: Stages) -> PhotoResult | None:
+    def _obey(self, order: str, image: NDArray[np.uint8], stages: Stages | None) -> PhotoResult | None:
         if order == "crash":
             os.kill(os.getpid(), signal.SIGSEGV)
         elif order == "kill":
@@ -90,7 +90,7 @@ class Obedient(Bright):
         elif order == "raise":
             raise ZeroDivisionError("division by zero")
         elif order == "uncrop":
-            with stages.stage("uncrop"):
+            with (stages or Stages()).stage("uncrop"):
                 raise MemoryError
         elif order == "segmentation":
             raise SegmentationError("the network refused")
@@ -143,7 +143,7 @@ def no_models(config: Config) -> Mapping[str, str]:
 class Slow(Bright):
     """Takes a twentieth of a second a photograph."""
 
-    def segment(self, image: NDArray[np.uint8], stages: Stages) -> PhotoResult:
+    def segment(self, image: NDArray[np.uint8], stages: Stages | None = None) -> PhotoResult:
         time.sleep(0.05)
         return super().segment(image, stages)
 
@@ -151,7 +151,7 @@ class Slow(Bright):
 class Patient(Obedient):
     """Obeys, and takes a twentieth of a second a photograph."""
 
-    def segment(self, image: NDArray[np.uint8], stages: Stages) -> PhotoResult:
+    def segment(self, image: NDArray[np.uint8], stages: Stages | None = None) -> PhotoResult:
         time.sleep(0.05)
         return super().segment(image, stages)
 
@@ -159,7 +159,7 @@ class Patient(Obedient):
 class Refusing(Bright):
     """Fails in its engine."""
 
-    def segment(self, image: NDArray[np.uint8], stages: Stages) -> PhotoResult:
+    def segment(self, image: NDArray[np.uint8], stages: Stages | None = None) -> PhotoResult:
         raise EngineError("scores of a wrong shape")
 
 

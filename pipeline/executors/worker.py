@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 class Segmenter(Protocol):
     """What segments photographs: `pipeline.photo.PhotoSegmenter`, or a stand-in for tests."""
 
-    def segment(self, image: NDArray[np.uint8], stages: Stages, /) -> PhotoResult:
+    def segment(self, image: NDArray[np.uint8], stages: Stages | None = None, /) -> PhotoResult:
         """Find and segment the faces of an upright (H, W, 3) uint8 RGB photograph."""
         ...
 
