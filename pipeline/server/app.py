@@ -16,7 +16,6 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.staticfiles import StaticFiles
 
-from pipeline import __version__
 from pipeline.config import Config
 from pipeline.errors import EngineError, ImageReadError, ImageTooLargeError, TimeLimitError
 from pipeline.images import SNIFF_BYTES, sniff_format
@@ -27,6 +26,7 @@ from pipeline.server.guard import Guard
 from pipeline.server.metrics import Metrics, MetricsMiddleware
 from pipeline.server.negotiation import best_media_type
 from pipeline.server.pool import PoolFullError, WorkerPool
+from pipeline.version import __version__
 
 OPEN_PATHS = ("/", "/healthz", "/readyz")
 """What may be read without the token: nothing of anybody's photographs."""

@@ -18,12 +18,12 @@ from pydantic import BaseModel, Field
 from starlette.staticfiles import StaticFiles
 
 from landmarks.geometry import Box
-from pipeline import __version__
 from pipeline.errors import ImageReadError, UncropError, UsageError
 from pipeline.server.checks import CheckMiddleware, problem
 from pipeline.server.guard import LOOPBACK_NAMES, Guard, same_secret
 from pipeline.server.review.album import Album, StaleError
 from pipeline.server.review.tools import MOST_SUPERPIXELS, FaceTool, superpixels
+from pipeline.version import __version__
 
 MOST_ITEMS = 500
 _BYTES = "application/octet-stream"
