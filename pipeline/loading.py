@@ -13,9 +13,10 @@ from landmarks.model_files import (
     DLIB_CNN,
     data_package_file,
     own_file,
+    verified_sha256,
 )
-from landmarks.predictor import predictor_path
-from pipeline.caffe_format.loader import read_network
+from landmarks.predictor import LandmarkPredictor, predictor_path
+from pipeline.caffe_format.loader import load_caffe, read_network
 from pipeline.config import Config
 from pipeline.engines.registry import create_engine
 from pipeline.errors import ConfigError, ModelFormatError, ModelMissingError, Problem
@@ -28,15 +29,16 @@ _SIZES_TRIED = 33
 
 
 def load_finder(config: Config) -> FaceFinder:
-    """Load dlib's detectors and predictor.
+    """Load the detectors and the predictor, and hold their files against what is known of them.
 
     Raises
     ------
     ModelError
-        A model of dlib is missing or damaged.
+        A file that the configuration can need is missing or damaged.
     """
     settings = config.detector
     path = landmark_model(config)
+    landmark_hashes(config)
     try:
         return FaceFinder(
             predictor=path,
@@ -47,9 +49,9 @@ def load_finder(config: Config) -> FaceFinder:
             cnn_max_side_px=settings.cnn_max_side_px,
         )
     except FileNotFoundError as error:
-        raise ModelMissingError(path, str(error)) from error
+        raise ModelMissingError("detector", str(error)) from error
     except RuntimeError as error:
-        raise ModelFormatError(path, str(error)) from error
+        raise _damaged(error) from error
 
 
 def load_network(config: Config) -> FaceNetwork:
@@ -139,7 +141,9 @@ def landmark_model(config: Config) -> Path:
 
 
 def model_hashes(config: Config) -> dict[str, str]:
-    """SHA-256 of every model file that a configuration uses, checked to be there; nothing is loaded.
+    """SHA-256 of every model file that a configuration can need, each checked to be the right one.
+
+    Files of the user's own, of which no SHA-256 is known, are read as they will be for the photographs.
 
     Returns
     -------
@@ -150,21 +154,39 @@ def model_hashes(config: Config) -> dict[str, str]:
     Raises
     ------
     ModelError
-        A file is missing or not the one that is known by its name.
+        A file is missing, damaged, or not the one that is known by its name.
     """
     model = resolve_model(config.network)
     input_size_wh(model)
     _check_scale(config, model)
+    if config.network.weights is not None or config.network.model.endswith(".prototxt"):
+        load_caffe(model.prototxt, model.caffemodel)
+    landmarks = landmark_hashes(config)
+    if config.landmarks.model is not None:
+        _load_predictor(landmark_model(config))
     return {
         "network.prototxt": model.prototxt_sha256,
         "network.caffemodel": model.caffemodel_sha256,
-        "landmarks": sha256_of(landmark_model(config)),
-        **{f"detector.{path.name}": sha256_of(path) for path in _detector_files(config)},
+        **landmarks,
     }
 
 
-def _detector_files(config: Config) -> list[Path]:
-    """Files of the detectors in use; HOG's are part of dlib's library."""
+def landmark_hashes(config: Config) -> dict[str, str]:
+    """SHA-256 of the files of the predictor and of every detector that may be asked, rescue included.
+
+    HOG has none: its weights are part of dlib's library.
+
+    Returns
+    -------
+    dict
+        ``landmarks`` and ``detector.FILE`` -> 64 hexadecimal digits.
+
+    Raises
+    ------
+    ModelError
+        A file is missing, or is not the one that is known by its name.
+    """
+    predictor = landmark_model(config)
     rescues = config.detector.rescue != "never"
     try:
         files = []
@@ -172,9 +194,36 @@ def _detector_files(config: Config) -> list[Path]:
             files += [own_file(BLAZEFACE_SHORT_RANGE), own_file(BLAZEFACE_FULL_RANGE)]
         if rescues or "cnn" in config.detector.order:
             files.append(data_package_file(DLIB_CNN))
+        own = config.landmarks.model is not None
+        return {
+            "landmarks": sha256_of(predictor) if own else verified_sha256(predictor),
+            **{f"detector.{path.name}": verified_sha256(path) for path in files},
+        }
     except FileNotFoundError as error:
         raise ModelMissingError("detector", str(error)) from error
-    return files
+    except OSError as error:
+        raise ModelFormatError(predictor, f"cannot be read ({error.strerror})", "Check the file.") from error
+    except RuntimeError as error:
+        raise _damaged(error) from error
+
+
+def _load_predictor(path: Path) -> LandmarkPredictor:
+    """Load a predictor of the user's own, of which no SHA-256 is known.
+
+    Raises
+    ------
+    ModelFormatError
+    """
+    try:
+        return LandmarkPredictor(path)
+    except RuntimeError as error:
+        raise _damaged(error) from error
+
+
+def _damaged(error: RuntimeError) -> ModelFormatError:
+    """The error of landmarks, which begins with its file, as one of the program's."""
+    path, _, problem = str(error).partition(": ")
+    return ModelFormatError(path, problem)
 
 
 def describe(config: Config, network: FaceNetwork) -> dict[str, Any]:

@@ -229,12 +229,14 @@ class _Run:
                 yield Task(photo.path, photo.root, photo.name)
                 continue
             fresh = self._skip_done and _is_done(old, self._settings.digest)
+            files = tuple(recorded_files(old))
             yield Task(
                 photo.path,
                 photo.root,
                 photo.name,
                 old["sha256"] if fresh else None,
-                tuple(recorded_files(old)),
+                files,
+                old["sha256"] if files else None,
             )
 
     def _finish(self, manifest: Manifest, may_have_leftovers: bool) -> None:

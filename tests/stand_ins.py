@@ -124,6 +124,10 @@ def patient(config: Config) -> "Patient":
     return Patient(config)
 
 
+def refusing(config: Config) -> "Refusing":
+    return Refusing(config)
+
+
 def unavailable(config: Config) -> Bright:
     raise EngineUnavailableError("device 'moon' is not there. Use engine.device: cpu")
 

@@ -189,6 +189,56 @@ def test_a_photograph_that_breaks_loses_its_old_mask() -> None:
     assert not any("1.png" in name for name in tree(Path("out")))
 
 
+@pytest.mark.parametrize("executor", ["serial", "process"])
+@pytest.mark.parametrize("force", [True, False])
+def test_a_photograph_that_has_not_changed_keeps_its_results_when_the_program_fails(
+    executor: str, force: bool
+) -> None:
+    photos(2)
+    run()
+    before = tree(Path("out"))
+    settings = config(output={"soft_masks": not force}, execution={"executor": executor, "workers": 1})
+    summary = run(settings, factory=stand_ins.refusing, force=force)
+    assert some(summary.counts) == {"failed": 2}
+    after = tree(Path("out"))
+    assert {**after, "manifest.jsonl": b""} == {**before, "manifest.jsonl": b""}
+    record = records()["in/1.png"]
+    assert (record["status"], record["files"], record["faces"]) == ("failed", {}, [])
+    assert record["kept_files"] == [
+        "cutouts/in/1.png_1.png",
+        "instances/in/1.png.png",
+        "masks/in/1.png.png",
+        "overlays/in/1.png.jpg",
+    ]
+    assert run(settings, factory=stand_ins.refusing).counts["failed"] == 2
+    assert records()["in/1.png"] == {**record, "seconds": records()["in/1.png"]["seconds"]}
+    run(config(output={"cutouts": False, "overlays": False}))
+    assert records()["in/1.png"]["kept_files"] == []
+    assert not any("cutouts" in name or "overlays" in name for name in tree(Path("out")))
+
+
+def test_results_that_were_kept_go_when_the_photograph_changes_or_cannot_be_read() -> None:
+    photos(4)
+    run()
+    run(factory=stand_ins.refusing, force=True)
+    write_photo(Path("in/1.png"), 7)
+    Path("in/2.png").unlink()
+    Path("list.txt").write_text("in/1.png\nin/2.png\nin/3.png\n")
+    run(config(input={"paths": ["@list.txt"]}), factory=stand_ins.refusing)
+    assert not any("/1.png" in name or "/2.png" in name for name in tree(Path("out")))
+    assert Path("out/masks/in/3.png.png").is_file()
+
+
+def test_a_photograph_that_kills_its_worker_keeps_its_results_if_it_has_not_changed() -> None:
+    write_photo(Path("in/1.png"), 1, order="crash")
+    run()  # this stand-in takes no orders
+    old = tree(Path("out"))
+    run(config(execution=lost("process")), factory=stand_ins.obedient, force=True)
+    assert records()["in/1.png"]["status"] == "failed"
+    assert len(records()["in/1.png"]["kept_files"]) == 4
+    assert set(tree(Path("out"))) == set(old)
+
+
 def test_failures_are_tried_again_and_the_rest_is_kept() -> None:
     photos(2)
     broken = Path("in/broken.png")

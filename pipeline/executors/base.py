@@ -9,9 +9,9 @@ from typing import Protocol
 
 from pipeline.config import Config
 from pipeline.errors import PhotoError
+from pipeline.executors.leavings import content_sha256, settle_old_outputs
 from pipeline.executors.worker import Outcome, WorkerSettings
 from pipeline.manifest.records import Task, failed_record
-from pipeline.outputs import remove_all_outputs
 
 
 class Executor(Protocol):
@@ -95,7 +95,7 @@ class Attempt:
         return None if task is None else cls(task)
 
     def failed(self, settings: WorkerSettings, error: PhotoError) -> Outcome:
-        """The outcome of a photograph that lost two workers; outputs of an earlier result are removed.
+        """The outcome of a photograph that lost two workers; see `settle_old_outputs` for earlier outputs.
 
         Raises
         ------
@@ -103,5 +103,7 @@ class Attempt:
             One cannot be removed.
         """
         output = settings.config.output
-        remove_all_outputs(Path(output.directory), self.task.name, self.task.old_files)
-        return Outcome(self.task.name, failed_record(self.task, settings.digest, output.orientation, error))
+        record = failed_record(self.task, settings.digest, output.orientation, error)
+        record["sha256"] = content_sha256(self.task.path)
+        settle_old_outputs(Path(output.directory), self.task, record)
+        return Outcome(self.task.name, record)

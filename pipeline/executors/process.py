@@ -15,7 +15,14 @@ import cv2
 
 from pipeline.config import Config
 from pipeline.environment import usable_cores
-from pipeline.errors import EngineError, PhotoError, TimeLimitError, UncropError, WorkerLostError
+from pipeline.errors import (
+    EngineError,
+    EngineUnavailableError,
+    PhotoError,
+    TimeLimitError,
+    UncropError,
+    WorkerLostError,
+)
 from pipeline.executors.base import (
     MAX_FAILED_STARTS,
     Attempt,
@@ -82,7 +89,7 @@ class ProcessExecutor:
                     if not worker.began:
                         failed_starts += 1
                         if failed_starts >= MAX_FAILED_STARTS:
-                            raise EngineError(
+                            raise EngineUnavailableError(
                                 f"the workers die before they have loaded the models: {lost}. "
                                 "Try --set execution.executor=serial to see why"
                             )

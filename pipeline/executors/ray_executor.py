@@ -17,6 +17,7 @@ from pipeline.environment import usable_cores
 from pipeline.errors import (
     ConfigError,
     EngineError,
+    EngineUnavailableError,
     PhotoError,
     Problem,
     TimeLimitError,
@@ -215,7 +216,9 @@ class _RayRun:
         if slot.attempt is None:
             self._failed_starts += 1
             if self._failed_starts >= MAX_FAILED_STARTS and not any(s.is_ready for s in self._slots):
-                raise EngineError(f"the Ray actors die before they have loaded the models: {error}")
+                raise EngineUnavailableError(
+                    f"the Ray actors die before they have loaded the models: {error}"
+                )
             return None
         if slot.node not in _nodes():
             _log.warning("node %s has gone; its photograph is done elsewhere", slot.node)

@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config import Config
-from pipeline.errors import EngineError, ImageReadError, OutputError, PhotoError, UncropError
+from pipeline.errors import EngineUnavailableError, ImageReadError, OutputError, PhotoError, UncropError
+from pipeline.executors.leavings import content_sha256, settle_old_outputs
 from pipeline.files import printable
 from pipeline.images import file_sha256, read_photo
 from pipeline.manifest.records import Record, Task, blank_record, error_entry, face_entry, recorded_files
-from pipeline.outputs import remove_all_outputs, remove_outputs, write_outputs
+from pipeline.outputs import remove_outputs, write_outputs
 from pipeline.results import PhotoResult, StageError
 from pipeline.stages import Stages
 
@@ -126,7 +127,7 @@ class Worker:
         segmenter = self.load()
         record = _Job(task, self._settings, segmenter, self._description.get("engine", {})).run()
         if record["status"] == "failed":
-            remove_all_outputs(directory, task.name, task.old_files)
+            settle_old_outputs(directory, task, record)
         else:
             remove_outputs(directory, task.old_files, keep=recorded_files(record))
         return Outcome(task.name, record, self._description)
@@ -148,7 +149,9 @@ class Worker:
         except UncropError:
             raise
         except Exception as error:
-            raise EngineError(f"the models cannot be loaded: {type(error).__name__}: {error}") from error
+            raise EngineUnavailableError(
+                f"the models cannot be loaded: {type(error).__name__}: {error}"
+            ) from error
         self._on_load(False)
         return self._segmenter
 
@@ -197,7 +200,7 @@ class _Job:
             self._record.update(status="failed", faces=[], files={})
             self._record["errors"] = [error_entry(StageError(stage, type(error).__name__, message))]
             if self._record["sha256"] is None:
-                self._record["sha256"] = self._sha256()
+                self._record["sha256"] = content_sha256(self._task.path)
         self._stages.seconds["total"] = time.perf_counter() - start
         self._record["seconds"] = self._stages.rounded(4)
         return self._record
@@ -228,9 +231,3 @@ class _Job:
             files=files,
             errors=[error_entry(error) for error in result.errors],
         )
-
-    def _sha256(self) -> str | None:
-        try:
-            return file_sha256(self._task.path)
-        except ImageReadError:
-            return None

@@ -29,6 +29,8 @@ class Task:
         Content for which the present outputs are right: if the file still has it, nothing is done.
     old_files
         Files of the present outputs, below the output directory.
+    old_sha256
+        Content that the present outputs are of, by whatever configuration; None if there are none.
     """
 
     path: str
@@ -36,10 +38,14 @@ class Task:
     name: str
     done_sha256: str | None = None
     old_files: tuple[str, ...] = ()
+    old_sha256: str | None = None
 
 
 def blank_record(task: Task, digest: str, orientation: str) -> Record:
-    """Start the record of a task; its keys stand in the order of the manifest."""
+    """Start the record of a task; its keys stand in the order of the manifest.
+
+    ``kept_files``: where the photograph failed, files of an earlier result of the very same photograph.
+    """
     return {
         "name": task.name,
         **path_entry("photo", task.path),
@@ -53,6 +59,7 @@ def blank_record(task: Task, digest: str, orientation: str) -> Record:
         "stored_orientation": None,
         "faces": [],
         "files": {},
+        "kept_files": [],
         "errors": [],
         "engine": {},
         "digest": digest,
@@ -104,8 +111,8 @@ def face_entry(number: int, face: FaceResult, result: PhotoResult, files: dict[s
 
 
 def recorded_files(record: Mapping[str, Any]) -> list[str]:
-    """Paths below the output directory of every file that a record names."""
-    files = list(record.get("files", {}).values())
+    """Paths below the output directory of every file that a record names, those of earlier runs included."""
+    files = [*record.get("files", {}).values(), *record.get("kept_files", ())]
     for face in record.get("faces", ()):
         files += face.get("files", {}).values()
     return files

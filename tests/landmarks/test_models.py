@@ -16,7 +16,7 @@ from landmarks.predictor import LandmarkPredictor, predictor_path
 
 def test_the_predictor_is_the_known_one() -> None:
     with predictor_path().open("rb") as file:
-        assert hashlib.file_digest(file, "sha256").hexdigest() == model_files.LANDMARKS_68_SHA256
+        assert hashlib.file_digest(file, "sha256").hexdigest() == model_files.SHA256[model_files.LANDMARKS_68]
 
 
 @pytest.mark.parametrize("name", [model_files.BLAZEFACE_SHORT_RANGE, model_files.BLAZEFACE_FULL_RANGE])
