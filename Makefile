@@ -16,7 +16,7 @@ find_python = for p in $(1); do "$$p" -c 'import sys; sys.exit(sys.implementatio
 pyenv_pythons = $$(ls -d "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/*/bin/python 2>/dev/null | sort -rV)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint caffe bench lock clean distclean
+.PHONY: help run test lint docs caffe bench lock clean distclean
 
 help: ## list these targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do \
@@ -35,6 +35,9 @@ lint: $(VENV)/installed-dev ## ruff and mypy
 		echo 'PyTorch is not installed: the types of training/ are not checked.'; \
 		set -- --exclude '^tests/training/' run_pipeline.py landmarks pipeline benchmarks tests; fi; \
 	echo "mypy $$*"; $(VENV)/bin/python -m mypy "$$@"
+
+docs: $(VENV)/installed-dev ## a page of the Python interface, written to build/docs
+	$(VENV)/bin/python -W error -m pdoc --docformat numpy --output-directory build/docs pipeline landmarks
 
 caffe: $(CAFFE_VENV)/installed ## the reference engine: real Caffe in .venv-caffe, which needs a CPython 3.7-3.9
 	@echo "Caffe is ready: engine.name=caffe with engine.caffe.command=[$(CAFFE_VENV)/bin/python]"

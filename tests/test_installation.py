@@ -131,6 +131,24 @@ def test_a_network_that_is_missing_is_fetched_by_the_command_that_was_typed(
     assert (verified.returncode, verified.stdout) == (0, "uncrop_256: ok\n"), verified.stderr
 
 
+def readme_blocks() -> list[str]:
+    """The Python blocks of the README."""
+    return re.findall(
+        r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text("utf-8"), re.DOTALL | re.MULTILINE
+    )
+
+
+@pytest.mark.parametrize("block", readme_blocks())
+def test_python_of_the_readme_runs(block: str, environment: Path, elsewhere: Path) -> None:
+    done = run(environment / "python", "-W", "error", "-c", block, cwd=elsewhere)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "ok" in done.stdout
+
+
+def test_the_readme_shows_python() -> None:
+    assert any("PhotoSegmenter" in block for block in readme_blocks())
+
+
 def test_training_is_not_installed(environment: Path, elsewhere: Path) -> None:
     done = run(environment / "python", "-c", "import training", cwd=elsewhere)
     assert "No module named 'training'" in done.stderr
