@@ -8,9 +8,13 @@ export class MaskEditor {
     this.map = map;
     this.done = [];
     this.undone = [];
-    this.changed = false;
+    this.changes = 0;
+    this.kept = 0;
     this.open = null;
   }
+
+  /** Whether there is something to save. */
+  get changed() { return this.changes !== this.kept; }
 
   /** Start a change that is undone as one. */
   begin() {
@@ -25,7 +29,7 @@ export class MaskEditor {
     this.done.push(patch(before, this.map, box));
     if (this.done.length > MOST_UNDO) this.done.shift();
     this.undone = [];
-    this.changed = true;
+    this.changes += 1;
     return true;
   }
 
@@ -38,7 +42,7 @@ export class MaskEditor {
     if (!change) return null;
     to.push(patch(this.map.numbers, this.map, change.box));
     putPatch(this.map, change);
-    this.changed = true;
+    this.changes += 1;
     return change.box;
   }
 

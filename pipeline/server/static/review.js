@@ -12,7 +12,7 @@ const SUPERPIXELS = [400, 150, 50];
 
 const view = new View({ stage: byId("stage"), sheet: byId("sheet"), photo: byId("photo"), masks: byId("masks"), marks: byId("marks") });
 const wall = new Wall(byId("wall"), { onOpen: (at) => guarded(() => open(at)), onTotal: showCounts });
-const state = { at: -1, photo: null, editor: null, face: 0, tool: "brush", segments: new Map(), level: 1, busy: false, judged: [] };
+const state = { at: -1, photo: null, editor: null, face: 0, tool: "brush", segments: new Map(), level: 1, last: Promise.resolve(), judged: [] };
 
 const ACTIONS = [
   ["fill", "Fill holes", "f", () => edit((editor) => editor.fillHoles(state.face))],
@@ -44,6 +44,9 @@ const KEYS = [
   ["Esc", "back to the wall", ["Escape"], close],
   ["H or ?", "this list", ["h", "?"], () => byId("help").showModal()],
 ];
+
+// What touches neither the server nor the masks does not wait for what does.
+const AT_ONCE = new Set(["[", "]", ",", ".", "o", "l", "0", "+", "=", "-", "h", "?", ..."123456789", ...TOOLS.map(([, , key]) => key)]);
 
 // ---- photographs -------------------------------------------------------------------------------------------------
 
@@ -217,16 +220,11 @@ async function saved() {
 async function save() {
   const { photo, editor } = state;
   if (!editor?.changed) return;
-  editor.changed = false;
+  const { changes } = editor;
+  renew(await api.saveInstances(photo.id, editor.map, photo.revision));
+  editor.kept = changes;
   showSaving();
-  try {
-    renew(await api.saveInstances(photo.id, editor.map, photo.revision));
-    say("saved");
-  } catch (error) {
-    editor.changed = true;
-    showSaving();
-    throw error;
-  }
+  say("saved");
   counts();
 }
 
@@ -420,17 +418,10 @@ function showCursor(event) {
 
 // ---- wiring ------------------------------------------------------------------------------------------------------
 
-/** Run something that may fail; one thing at a time, and what went wrong is said. */
-async function guarded(run) {
-  if (state.busy) return;
-  state.busy = true;
-  try {
-    await run();
-  } catch (error) {
-    say(error.message, true);
-  } finally {
-    state.busy = false;
-  }
+/** Run something that may fail after all that was asked before; what went wrong is said. */
+function guarded(run) {
+  state.last = state.last.then(run).catch((error) => say(error.message, true));
+  return state.last;
 }
 
 addEventListener("keydown", (event) => {
@@ -449,7 +440,8 @@ addEventListener("keydown", (event) => {
   const entry = KEYS.find(([, , keys]) => keys.includes(key));
   if (!entry || (!state.photo && !["h", "?", "u"].includes(key))) return;
   event.preventDefault();
-  guarded(() => entry[3](key));
+  if (AT_ONCE.has(key)) entry[3](key);
+  else if (!event.repeat || key.startsWith("Arrow")) guarded(() => state.photo || key === "u" ? entry[3](key) : null);
 });
 
 function wallKey(event) {
