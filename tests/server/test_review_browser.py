@@ -260,6 +260,7 @@ def test_superpixels_and_a_copy_of_the_one_before(browser: Browser, output: Path
         expect(page.locator("#message")).to_have_text("saved")
         one, two = corrected(output, "in/1.png"), corrected(output, "in/2.png")
         assert one is not None
+        assert two is not None
         assert np.array_equal(one, two)
 
 
@@ -284,7 +285,10 @@ def test_two_tabs_do_not_overwrite_one_another(browser: Browser, output: Path) -
             expect(first.locator("#view")).to_be_hidden()
             open_photo(first, "in/2.png")
             expect(first.locator("#facts")).to_contain_text("corrected")
-        assert np.array_equal(corrected(output, "in/2.png"), kept)  # type: ignore[arg-type]
+        present = corrected(output, "in/2.png")
+        assert present is not None
+        assert kept is not None
+        assert np.array_equal(present, kept)
 
 
 def test_a_face_that_was_missed_is_added_by_a_box(
