@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import difflib
 import logging
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline import shipped
 from pipeline.errors import ConfigError, Problem
@@ -18,6 +19,7 @@ from pipeline.errors import ConfigError, Problem
 Positive = Annotated[int, Field(gt=0, strict=True)]
 Auto = Literal["auto"]
 _MAX_DEPTH = 8
+_COLOURS = {"white": "#ffffff", "grey": "#808080", "black": "#000000"}
 _log = logging.getLogger(__name__)
 
 RENAMED = {
@@ -32,12 +34,28 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
 
+def _known_colour(text: str) -> str:
+    if text not in _COLOURS and not re.fullmatch("#[0-9a-fA-F]{6}", text):
+        raise ValueError(f"{', '.join(_COLOURS)} or '#rrggbb' in quotes")
+    return text
+
+
 class InputConfig(_Section):
-    """Which photographs. Files, folders, globs, ``@list.txt`` (one path a line) or ``-`` (paths on stdin)."""
+    """Which photographs. Files, folders, globs, ``@list.txt`` (one path a line) or ``-`` (paths on stdin).
+
+    ``background`` is what is seen through transparent pixels.
+    """
 
     paths: tuple[Annotated[str, Field(min_length=1)], ...] = ("data/samples",)
     recursive: bool = True
     max_pixels: Positive = 200_000_000
+    background: Annotated[str, AfterValidator(_known_colour)] = "white"
+
+    @property
+    def background_rgb(self) -> tuple[int, int, int]:
+        """``background`` as red, green and blue, sRGB 0-255."""
+        red, green, blue = bytes.fromhex(_COLOURS.get(self.background, self.background)[1:])
+        return red, green, blue
 
 
 class OutputConfig(_Section):
@@ -368,7 +386,11 @@ def _validation_problems(error: ValidationError, origins: Mapping[str, str], pat
         names = _key_path(item["loc"])
         dotted = ".".join(names)
         message = (
-            item["msg"].removeprefix("Input should be ").removeprefix("a valid ").replace("tuple", "list")
+            item["msg"]
+            .removeprefix("Input should be ")
+            .removeprefix("a valid ")
+            .removeprefix("Value error, ")
+            .replace("tuple", "list")
         )
         if message not in messages.setdefault(dotted, []):
             messages[dotted].append(message)

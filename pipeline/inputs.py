@@ -15,19 +15,8 @@ from typing import BinaryIO
 from pipeline.config import InputConfig
 from pipeline.errors import ConfigError, Problem
 from pipeline.files import printable
-from pipeline.images import SNIFF_BYTES, sniff_format
+from pipeline.formats import IMAGE_SUFFIXES, SNIFF_BYTES, sniff_format
 from pipeline.output_names import Namer, path_below
-
-IMAGE_SUFFIXES = frozenset(
-    f".{suffix}"
-    for group in (
-        ("jpg", "jpeg", "jpe", "jfif", "mpo", "png", "webp", "tif", "tiff", "bmp", "dib", "gif"),
-        ("ppm", "pgm", "pbm", "pnm", "jp2", "j2k", "jpx", "avif", "heic", "heif", "jxl"),
-        ("dng", "nef", "cr2", "cr3", "arw", "orf", "rw2", "raf"),
-    )
-    for suffix in group
-)
-"""Files of these names in a folder are listed whatever is in them: a damaged one is not overlooked."""
 
 _KEY = "input.paths"
 

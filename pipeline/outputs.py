@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.colour import tagged_srgb
 from pipeline.config import OutputConfig
 from pipeline.errors import EncodingError, OutputError
 from pipeline.files import LEFTOVER_PREFIX, write_whole
@@ -31,6 +32,7 @@ PNG_COMPRESSION = 3
 
 PHOTO_FOLDERS = ("masks", "instances", "overlays", "soft_masks")
 FACE_FOLDERS = ("crops", "crop_masks", "cutouts")
+_COLOURED = ("overlays", "crops", "cutouts")
 REVIEW_FOLDERS = ("corrected", "corrected_faces")
 """What people have drawn; see `pipeline.corrections`. No run writes or removes anything there."""
 _PHOTO_SUFFIXES = {kind: (".png", ".jpg") if kind == "overlays" else (".png",) for kind in PHOTO_FOLDERS}
@@ -42,6 +44,7 @@ def write_outputs(
     orientation: int,
     name: str,
     config: OutputConfig,
+    photo_alpha: NDArray[np.uint8] | None = None,
 ) -> tuple[dict[str, str], list[dict[str, str]]]:
     """Write the files of one photograph, each whole or not at all.
 
@@ -58,6 +61,9 @@ def write_outputs(
         Name of the photograph; see `pipeline.output_names`.
     config
         What to write and where.
+    photo_alpha
+        (H, W) uint8: the photograph's own transparency, which cut-outs keep; None: it is opaque. Their
+        colours are those of ``pixels``, so that nothing hidden comes to light.
 
     Returns
     -------
@@ -78,16 +84,16 @@ def write_outputs(
     files: dict[str, str] = {}
     for kind, suffix, picture in _photo_pictures(result, pixels, config):
         files[kind] = f"{kind}/{name}{suffix}"
-        write_atomically(root / files[kind], [encode_picture(suffix, to_stored_orientation(picture, turn))])
+        write_atomically(root / files[kind], [_encoded(kind, suffix, to_stored_orientation(picture, turn))])
     face_files: list[dict[str, str]] = []
     for number, face in enumerate(result.faces, start=1):
         face_files.append({})
-        for kind, picture in _face_pictures(face, config):
+        for kind, picture in _face_pictures(face, config, photo_alpha):
             lying = picture
             if config.orientation == "stored":
                 lying = np.ascontiguousarray(np.rot90(picture, -face.crop.turn))
             face_files[-1][kind] = f"{kind}/{name}_{number}.png"
-            encoded = encode_picture(".png", to_stored_orientation(lying, turn))
+            encoded = _encoded(kind, ".png", to_stored_orientation(lying, turn))
             write_atomically(root / face_files[-1][kind], [encoded])
     _remove_further_faces(root, name, len(result.faces) + 1)
     return files, face_files
@@ -220,13 +226,20 @@ def _photo_pictures(
         yield "soft_masks", ".png", mask if result.alpha is None else result.alpha
 
 
-def _face_pictures(face: FaceResult, config: OutputConfig) -> Iterable[tuple[str, NDArray[Any]]]:
+def _face_pictures(
+    face: FaceResult, config: OutputConfig, photo_alpha: NDArray[np.uint8] | None
+) -> Iterable[tuple[str, NDArray[Any]]]:
     if config.crops:
         yield "crops", face.crop.pixels
     if config.crop_masks:
         yield "crop_masks", face.mask
     if config.cutouts:
         alpha = face.mask if face.alpha is None else face.alpha
+        if photo_alpha is not None:
+            alpha = alpha.copy()
+            part = face.crop.in_frame(alpha)
+            product = part.astype(np.uint16) * photo_alpha[face.crop.frame_slices]
+            part[:] = (product + 127) // 255
         yield "cutouts", np.dstack([face.crop.pixels, alpha])
 
 
@@ -285,6 +298,12 @@ def encode_picture(suffix: str, picture: NDArray[Any]) -> bytes:
             f"a {suffix[1:].upper()} of {width} x {height} pixels cannot be made; lower input.max_pixels"
         )
     return encoded.tobytes()
+
+
+def _encoded(kind: str, suffix: str, picture: NDArray[Any]) -> bytes:
+    """A picture of ours as a file: those to look at are tagged sRGB, masks are numbers."""
+    encoded = encode_picture(suffix, picture)
+    return tagged_srgb(encoded) if kind in _COLOURED else encoded
 
 
 def _remove_further_faces(root: Path, name: str, number: int) -> None:

@@ -31,7 +31,10 @@ LAYERS = (
         "pipeline.environment",
         "pipeline.progress",
     ),
-    ("pipeline.caffe_format", "pipeline.images"),
+    ("pipeline.caffe_format", "pipeline.formats", "pipeline.depth", "pipeline.colour"),
+    ("pipeline.decoded", "pipeline.raw", "pipeline.deep", "pipeline.plugins"),
+    ("pipeline.decoders",),
+    ("pipeline.images",),
     ("pipeline.models",),
     ("pipeline.engines",),
     (

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.errors import ImageReadError, ImageTooLargeError
+from pipeline.formats import sniff_format
 from pipeline.images import (
     Photo,
     file_sha256,
     read_photo,
     read_photo_bytes,
-    sniff_format,
     to_stored_orientation,
 )
 

@@ -208,7 +208,11 @@ class _Job:
     def _do(self) -> None:
         config = self._settings.config
         with self._stages.stage("read"):
-            photo = read_photo(self._task.path, max_pixels=config.input.max_pixels)
+            photo = read_photo(
+                self._task.path,
+                max_pixels=config.input.max_pixels,
+                background_rgb=config.input.background_rgb,
+            )
         height, width = photo.pixels.shape[:2]
         self._record.update(
             sha256=photo.sha256,
@@ -216,11 +220,13 @@ class _Job:
             size_wh=[width, height],
             stored_size_wh=list(photo.stored_size_wh),
             stored_orientation=photo.orientation,
+            frames_not_read=photo.frames - 1,
+            notes=list(photo.notes),
         )
         result = self._segmenter.segment(photo.pixels, self._stages)
         with self._stages.stage("output"):
             files, face_files = write_outputs(
-                result, photo.pixels, photo.orientation, self._task.name, config.output
+                result, photo.pixels, photo.orientation, self._task.name, config.output, photo.alpha
             )
         self._record.update(
             status=result.status,

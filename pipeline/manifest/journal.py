@@ -27,7 +27,7 @@ DONE = ("ok", "no_face")
 
 _SYNC_INTERVAL_SECONDS = 1.0
 _SHAPELESS: dict[str, Any] = {
-    "input": True,
+    "input": {"paths", "recursive", "max_pixels"},
     "execution": True,
     "server": True,
     "output": {"directory"},
@@ -201,7 +201,7 @@ def read_run(directory: Path) -> Record:
 def result_digest(config: Config, model_sha256: Mapping[str, str]) -> str:
     """Digest of all that shapes a photograph's result: the config less what does not, and the models.
 
-    Inputs, the output directory, executor, workers, threads and batch size do not shape a result.
+    Paths of inputs, the output directory, executor, workers, threads and batch size do not shape a result.
 
     Parameters
     ----------

@@ -57,6 +57,8 @@ def blank_record(task: Task, digest: str, orientation: str) -> Record:
         "stored_size_wh": None,
         "orientation": orientation,
         "stored_orientation": None,
+        "frames_not_read": 0,
+        "notes": [],
         "faces": [],
         "files": {},
         "kept_files": [],

@@ -13,7 +13,7 @@ from PIL import Image, ImageFile
 
 from pipeline.errors import ClipReadError
 from pipeline.files import printable
-from pipeline.images import SNIFF_BYTES, sniff_format
+from pipeline.formats import SNIFF_BYTES, sniff_format
 from pipeline.video.timeline import Timeline
 
 ANIMATED_FORMATS = ("GIF", "WEBP", "PNG")
