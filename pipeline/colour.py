@@ -78,7 +78,7 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, str
             image = image.convert("RGB")  # a grey picture in an RGB profile: three times the same value
         conversion = _conversion(profile or b"", image.mode)
         if conversion.transform is not None:
-            converted = ImageCms.applyTransform(image, conversion.transform)
+            converted = _applied(conversion.transform, image)
             if converted is not None:
                 return converted, f"colours converted to sRGB from {conversion.name or 'a profile'}"
         if not conversion.usable:
@@ -236,7 +236,9 @@ def _conversion_uncached(profile: bytes, mode: str) -> Conversion:
             return unusable
         name = (source.profile.profile_description or "").strip() if profile else "CIE L*a*b*"
         target = ImageCms.ImageCmsProfile(io.BytesIO(SRGB_PROFILE))
-        transform = ImageCms.buildTransform(source, target, mode, "RGB")
+        # Of greys Little CMS would make a coarse table, too coarse for dark ones; 256 need none.
+        flags = ImageCms.Flags.NOOPTIMIZE if mode == "L" else ImageCms.Flags.NONE
+        transform = ImageCms.buildTransform(source, target, mode, "RGB", flags=flags)
         same = mode in ("RGB", "L") and _is_identity(transform, mode)
     except _CMS_ERRORS:
         return unusable
@@ -245,6 +247,14 @@ def _conversion_uncached(profile: bytes, mode: str) -> Conversion:
 
 
 _conversion = functools.lru_cache(maxsize=8)(_conversion_uncached)
+
+
+def _applied(transform: ImageCms.ImageCmsTransform, image: Image.Image) -> Image.Image | None:
+    if image.mode != "L":
+        return ImageCms.applyTransform(image, transform)
+    every_grey = Image.fromarray(np.arange(256, dtype=np.uint8)[None])
+    table = ImageCms.applyTransform(every_grey, transform)
+    return None if table is None else Image.fromarray(np.asarray(table)[0][np.asarray(image)])
 
 
 def _is_identity(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
@@ -257,7 +267,7 @@ def _is_identity(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
         grid = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(1, -1, 3)
         expected = np.concatenate([grid, np.repeat(greys[:, :, None], 3, axis=2)], axis=1)
         given = Image.fromarray(expected)
-    converted = ImageCms.applyTransform(given, transform)
+    converted = _applied(transform, given)
     return converted is not None and _distance(np.asarray(converted), expected) <= SAME_LEVELS
 
 

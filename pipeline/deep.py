@@ -62,9 +62,11 @@ class TiffTags(Mapping[int, Any]):
         start = file.tell()
         header = file.read(8)
         self._is_big = b"+" in header[2:4]  # 43, where TIFF has 42
+        self._byte_order: Literal["little", "big"] = "little" if header[:1] == b"I" else "big"
         if self._is_big:
             header += file.read(8)
-        self._byte_order: Literal["little", "big"] = "little" if header[:1] == b"I" else "big"
+            if self._byte_order == "big":
+                raise SyntaxError("a BigTIFF with the most significant byte first is not read")
         first = TiffImagePlugin.ImageFileDirectory_v2(header)
         self._place = first.next
         self._first: TiffImagePlugin.ImageFileDirectory_v2 | None = None

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 USUAL_BITS = (8, 10, 12, 14, 16)
 """Depths of cameras, scanners and screens."""
 
+_LEAST_LEVELS = 16  # of fewer that lie far apart nothing follows
 _SPREAD_STEP = 4  # levels that lie at least this far apart were shifted or multiplied up to the full range
 _MOST_SAMPLED = 1_000_000
 
@@ -19,7 +20,7 @@ def to_8_bits(values: NDArray[Any], declared: float | None = None) -> tuple[NDAr
 
     Whole numbers: white is the largest value that the file declares. Otherwise it is estimated: the largest
     number of the narrowest of 8, 10, 12, 14 and 16 bits that holds all samples; but the full 16 bits where
-    the levels in use all lie four or more apart, for then fewer bits were spread over the full range. Beyond
+    many levels are in use and all lie four or more apart: fewer bits were spread over the full range. Beyond
     16 bits, or with values below 0, the least becomes black and the largest white.
 
     Numbers with fractions: white is the value declared; else 1 if hardly any value (1 %) lies beyond it;
@@ -40,6 +41,8 @@ def to_8_bits(values: NDArray[Any], declared: float | None = None) -> tuple[NDAr
     note
         What was estimated, for people; None where nothing was: 16 bits that are 16 bits, or declared ones.
     """
+    if values.dtype == np.uint8:
+        return values, None
     if values.dtype.kind == "f":
         low, high, note = _float_range(values, declared)
         numbers = np.nan_to_num(values.astype(np.float32, copy=False), nan=low, posinf=low, neginf=low)
@@ -68,7 +71,7 @@ def _whole_range(values: NDArray[Any], declared: float | None) -> tuple[float, f
 
 def _levels_are_spread(values: NDArray[Any]) -> bool:
     levels = np.flatnonzero(np.bincount(values.ravel(), minlength=1))
-    return bool(np.gcd.reduce(levels) >= _SPREAD_STEP) or levels[-1] == 0
+    return len(levels) >= _LEAST_LEVELS and bool(np.gcd.reduce(levels) >= _SPREAD_STEP)
 
 
 def _float_range(values: NDArray[Any], declared: float | None) -> tuple[float, float, str | None]:

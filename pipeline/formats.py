@@ -108,8 +108,8 @@ def _of_brands(brands: list[bytes]) -> str | None:
     major, *others = brands
     if major == b"crx ":
         return "RAW"
-    if major in _AVIF_BRANDS or (
-        major in (b"mif1", b"msf1") and any(brand in _AVIF_BRANDS for brand in others)
-    ):
+    if major in (b"mif1", b"msf1"):  # any still picture or sequence
+        return "AVIF" if any(brand in _AVIF_BRANDS for brand in others) else "HEIF"
+    if major in _AVIF_BRANDS:
         return "AVIF"
     return "HEIF" if major in _HEIF_BRANDS else None

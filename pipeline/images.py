@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -214,7 +214,9 @@ def _opened(path: str | PathLike[str]) -> Iterator[io.BufferedReader]:
         yield file
 
 
-def _read(file: BinaryIO, name: str, max_pixels: int, background_rgb: tuple[int, int, int]) -> Photo:
+def _read(
+    file: io.BufferedReader | io.BytesIO, name: str, max_pixels: int, background_rgb: tuple[int, int, int]
+) -> Photo:
     """Read a photograph from its open file; ``name`` is what messages call it."""
     try:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()

@@ -237,3 +237,22 @@ def test_an_old_key_beside_its_new_name_is_refused(tmp_path: Path) -> None:
     }
     path = write(tmp_path, "refine: {jaw_penalty: 3}\nscores: 5")
     assert set(problems_of(path)) == {"refine.jaw_penalty", "scores"}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("black", (0, 0, 0)),
+        ("'#Ff8000'", (255, 128, 0)),
+        ("grey", (128, 128, 128)),
+        ("white", (255, 255, 255)),
+    ],
+)
+def test_background(tmp_path: Path, text: str, expected: tuple[int, int, int]) -> None:
+    assert load_config(write(tmp_path, f"input: {{background: {text}}}")).input.background_rgb == expected
+
+
+@pytest.mark.parametrize("text", ["red", "'#fff'", "'#ff80001'", "12", "#ffffff"])
+def test_background_that_is_no_colour(tmp_path: Path, text: str) -> None:
+    problems = problems_of(write(tmp_path, f"input:\n  background: {text}\n"))
+    assert "expected" in problems["input.background"]

@@ -136,20 +136,11 @@ def test_grey_and_palette(tmp_path: Path) -> None:
     palette = Image.fromarray(gradient()).quantize(16)
     expected = np.asarray(palette.convert("RGB"))
     assert np.array_equal(read_bytes(tmp_path, encoded("PNG", palette)).pixels, expected)
-    assert np.array_equal(read_bytes(tmp_path, encoded("PNG", palette, transparency=3)).pixels, expected)
+    seen = np.where((np.asarray(palette) == 3)[:, :, None], np.uint8(255), expected)
+    assert np.array_equal(read_bytes(tmp_path, encoded("PNG", palette, transparency=3)).pixels, seen)
     assert np.array_equal(read_bytes(tmp_path, encoded("GIF", palette)).pixels, expected)
     black_and_white = grey.convert("1")
     assert set(np.unique(read_bytes(tmp_path, encoded("PNG", black_and_white)).pixels)) == {0, 255}
-
-
-def test_transparency_is_dropped_as_opencv_does(tmp_path: Path) -> None:
-    rgba = np.dstack([gradient(), np.full((23, 37), 7, np.uint8)])
-    path = save(tmp_path / "photo", Image.fromarray(rgba), "PNG")
-    pixels = read_photo(path, max_pixels=MILLION).pixels
-    assert np.array_equal(pixels, gradient())
-    shown = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    assert shown is not None
-    assert np.array_equal(pixels, shown[:, :, ::-1])
 
 
 @pytest.mark.parametrize("format", ["PNG", "TIFF"])
@@ -289,7 +280,7 @@ def test_every_truncation_is_read_or_refused(tmp_path: Path, format: str) -> Non
         (b"hello, this is text\n", "not an image of a known format"),
         (bytes(5000), "not an image of a known format"),
         (b"\xff\xd8\xff\xe0", "begins like JPEG but is damaged"),
-        (b"\0\0\0\x18ftypheic\0\0\0\0", "HEIF photographs cannot be decoded"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0", "begins like HEIF but is damaged"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n", "not an image"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not an image"),
     ],

@@ -10,8 +10,10 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from landmarks.geometry import Box, Detection, FaceLandmarks
+from pipeline.colour import SRGB_PROFILE
 from pipeline.config import OutputConfig
 from pipeline.crop import crop_face
 from pipeline.errors import EncodingError, OutputError
@@ -226,3 +228,42 @@ def test_a_picture_too_large_for_its_format_is_the_photographs_failure(
     with pytest.raises(EncodingError, match=r"PNG of .* cannot be made"):
         write_outputs(result(), photo(), 1, "a", config(tmp_path))
     assert not list(tmp_path.rglob("*.png"))
+
+
+def test_pictures_to_look_at_are_tagged_srgb_and_masks_are_not(tmp_path: Path) -> None:
+    files, face_files = write_outputs(result(soft=True), photo(), 1, "x", config(tmp_path, **ALL))
+    for kind, path in {**files, **face_files[0]}.items():
+        with Image.open(tmp_path / path) as image:
+            image.load()
+            tagged = image.info.get("icc_profile")
+        assert tagged == (SRGB_PROFILE if kind in ("overlays", "crops", "cutouts") else None), kind
+
+
+def test_cut_outs_keep_the_photographs_own_transparency(tmp_path: Path) -> None:
+    alpha = np.full((HEIGHT, WIDTH), 255, np.uint8)
+    alpha[1, 1], alpha[1, 2] = 0, 51
+    settings = config(tmp_path, cutouts=True)
+    _, opaque_files = write_outputs(result(soft=True), photo(), 1, "opaque", settings)
+    _, files = write_outputs(result(soft=True), photo(), 1, "x", settings, alpha)
+    opaque = read(tmp_path / opaque_files[0]["cutouts"])
+    assert opaque[:, :, 3].tolist() == [[200] * 3, [10] * 3]
+    found = read(tmp_path / files[0]["cutouts"])
+    assert found[:, :, 3].tolist() == [[0, 40, 200], [10] * 3]
+    assert np.array_equal(found[:, :, :3], opaque[:, :, :3])
+    assert np.array_equal(read(tmp_path / files[1]["cutouts"]), read(tmp_path / opaque_files[1]["cutouts"]))
+
+
+def test_transparency_of_turned_crops(tmp_path: Path) -> None:
+    points = np.tile(np.array([[2, 3]], np.int32), (68, 1))
+    crop = crop_face(photo(), Box(-1, 1, 4, 3), turn=1)
+    mask = np.full(crop.size_wh[::-1], 255, np.uint8)
+    turned = FaceResult(FaceLandmarks(points, Detection(crop.box, 1.0, "hog")), crop, mask, None, 0.5)
+    instances = np.ones((HEIGHT, WIDTH), np.uint8)
+    alpha = np.full((HEIGHT, WIDTH), 255, np.uint8)
+    alpha[1, 0] = 7
+    settings = config(tmp_path, cutouts=True, orientation="upright")
+    _, files = write_outputs(PhotoResult("ok", instances, None, (turned,)), photo(), 1, "x", settings, alpha)
+    found = read(tmp_path / files[0]["cutouts"])[:, :, 3]
+    assert np.argwhere(found == 7).tolist() == [[2, 0]]  # (1, 0) of the box, a quarter turn on
+    assert (found == 255).sum() == found.size - 1
+    assert (mask == 255).all()

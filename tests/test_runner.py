@@ -7,7 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from pipeline import runner
 from pipeline.config import Config
@@ -466,3 +468,28 @@ def test_another_folders_photographs_are_not_replaced(
     monkeypatch.chdir(tmp_path / "trip3")
     run(settings)
     assert tree(tmp_path / "out") == before
+
+
+def test_the_manifest_tells_what_was_done_in_reading() -> None:
+    rgba = np.full((40, 48, 4), 200, np.uint8)
+    rgba[:, :, 3] = 0
+    rgba[15:25, 20:28, 3] = 255
+    frames = [Image.fromarray(rgba), Image.new("RGBA", (48, 40)), Image.new("RGBA", (48, 40))]
+    Path("in").mkdir()
+    with Path("in/a.png").open("wb") as file:
+        frames[0].save(file, "PNG", save_all=True, append_images=frames[1:])
+    write_photo(Path("in/b.png"), 1)
+    run(config(input={"background": "black"}))
+    found = records()
+    assert found["in/a.png"]["frames_not_read"] == 2
+    assert found["in/a.png"]["notes"] == ["transparent pixels laid on input.background"]
+    assert (found["in/b.png"]["frames_not_read"], found["in/b.png"]["notes"]) == (0, [])
+    [face] = found["in/a.png"]["faces"]
+    assert face["area_px"] == 80  # not what lies hidden around it
+    with Image.open(Path("out", face["files"]["cutouts"])) as cutout:
+        assert np.array_equal(np.asarray(cutout)[:, :, 3] > 0, rgba[10:30, 12:36, 3] > 0)
+        assert np.asarray(cutout).max(initial=0, where=np.asarray(cutout)[:, :, 3:] == 0) == 0
+    with Image.open("out/overlays/in/a.png.jpg") as overlay:
+        assert np.asarray(overlay)[:5].max() < 20
+    assert some(run(config(input={"background": "black"})).counts) == {"skipped": 2}
+    assert "skipped" not in some(run(config(input={"background": "grey"})).counts)

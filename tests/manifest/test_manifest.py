@@ -122,7 +122,8 @@ def test_digest_follows_what_shapes_a_result() -> None:
         return result_digest(Config.model_validate({**base.model_dump(), **sections}), models)
 
     assert digest == result_digest(Config(), dict(reversed(models.items())))
-    assert changed("input", paths=("elsewhere",)) == digest
+    assert changed("input", paths=("elsewhere",), max_pixels=7, recursive=False) == digest
+    assert changed("input", background="black") != digest
     assert changed("output", directory="elsewhere") == digest
     assert changed("execution", executor="serial", workers=7) == digest
     assert changed("engine", threads=3) == digest
