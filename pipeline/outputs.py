@@ -32,7 +32,6 @@ PNG_COMPRESSION = 3
 
 PHOTO_FOLDERS = ("masks", "instances", "overlays", "soft_masks")
 FACE_FOLDERS = ("crops", "crop_masks", "cutouts")
-_COLOURED = ("overlays", "crops", "cutouts")
 REVIEW_FOLDERS = ("corrected", "corrected_faces")
 """What people have drawn; see `pipeline.corrections`. No run writes or removes anything there."""
 _PHOTO_SUFFIXES = {kind: (".png", ".jpg") if kind == "overlays" else (".png",) for kind in PHOTO_FOLDERS}
@@ -84,7 +83,7 @@ def write_outputs(
     files: dict[str, str] = {}
     for kind, suffix, picture in _photo_pictures(result, pixels, config):
         files[kind] = f"{kind}/{name}{suffix}"
-        write_atomically(root / files[kind], [_encoded(kind, suffix, to_stored_orientation(picture, turn))])
+        write_atomically(root / files[kind], [encode_picture(suffix, to_stored_orientation(picture, turn))])
     face_files: list[dict[str, str]] = []
     for number, face in enumerate(result.faces, start=1):
         face_files.append({})
@@ -93,7 +92,7 @@ def write_outputs(
             if config.orientation == "stored":
                 lying = np.ascontiguousarray(np.rot90(picture, -face.crop.turn))
             face_files[-1][kind] = f"{kind}/{name}_{number}.png"
-            encoded = _encoded(kind, ".png", to_stored_orientation(lying, turn))
+            encoded = encode_picture(".png", to_stored_orientation(lying, turn))
             write_atomically(root / face_files[-1][kind], [encoded])
     _remove_further_faces(root, name, len(result.faces) + 1)
     return files, face_files
@@ -234,13 +233,36 @@ def _face_pictures(
     if config.crop_masks:
         yield "crop_masks", face.mask
     if config.cutouts:
-        alpha = face.mask if face.alpha is None else face.alpha
-        if photo_alpha is not None:
-            alpha = alpha.copy()
-            part = face.crop.in_frame(alpha)
-            product = part.astype(np.uint16) * photo_alpha[face.crop.frame_slices]
-            part[:] = (product + 127) // 255
-        yield "cutouts", np.dstack([face.crop.pixels, alpha])
+        yield "cutouts", cutout(face, photo_alpha)
+
+
+def cutout(face: FaceResult, photo_alpha: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
+    """A face as it was cut out, transparent around it and where the photograph itself is.
+
+    Parameters
+    ----------
+    face
+        Its soft mask is taken if it has one.
+    photo_alpha
+        (H, W) uint8 of the whole upright photograph; None: it is opaque.
+
+    Returns
+    -------
+    (crop height, crop width, 4) uint8 RGBA
+    """
+    alpha = face.mask if face.alpha is None else face.alpha
+    if photo_alpha is not None:
+        alpha = alpha.copy()
+        part = face.crop.in_frame(alpha)
+        part[:] = times_alpha(part, photo_alpha[face.crop.frame_slices])
+    return np.dstack([face.crop.pixels, alpha])
+
+
+def times_alpha(mask: NDArray[np.uint8], photo_alpha: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+    """The product of two alphas of one shape, 0-255; of one alone that one."""
+    if photo_alpha is None:
+        return mask
+    return np.asarray((mask.astype(np.uint16) * photo_alpha + 127) // 255, np.uint8)
 
 
 def overlay(pixels: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -271,7 +293,7 @@ def overlay(pixels: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDArray[np.ui
 
 
 def encode_picture(suffix: str, picture: NDArray[Any]) -> bytes:
-    """Encode a picture.
+    """Encode a picture; colours are tagged sRGB, masks are numbers.
 
     Parameters
     ----------
@@ -285,7 +307,8 @@ def encode_picture(suffix: str, picture: NDArray[Any]) -> bytes:
     EncodingError
         It is too large for the format.
     """
-    if picture.ndim == 3:
+    is_coloured = picture.ndim == 3
+    if is_coloured:
         order = cv2.COLOR_RGBA2BGRA if picture.shape[2] == 4 else cv2.COLOR_RGB2BGR
         picture = cv2.cvtColor(picture, order)
     options: Sequence[int] = (cv2.IMWRITE_PNG_COMPRESSION, PNG_COMPRESSION)
@@ -297,13 +320,7 @@ def encode_picture(suffix: str, picture: NDArray[Any]) -> bytes:
         raise EncodingError(
             f"a {suffix[1:].upper()} of {width} x {height} pixels cannot be made; lower input.max_pixels"
         )
-    return encoded.tobytes()
-
-
-def _encoded(kind: str, suffix: str, picture: NDArray[Any]) -> bytes:
-    """A picture of ours as a file: those to look at are tagged sRGB, masks are numbers."""
-    encoded = encode_picture(suffix, picture)
-    return tagged_srgb(encoded) if kind in _COLOURED else encoded
+    return tagged_srgb(encoded.tobytes()) if is_coloured else encoded.tobytes()
 
 
 def _remove_further_faces(root: Path, name: str, number: int) -> None:

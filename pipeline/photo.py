@@ -83,7 +83,8 @@ class PhotoSegmenter:
         """
         stages = Stages()
         with stages.stage("read"):
-            photo = read_photo(path, max_pixels=self.config.input.max_pixels)
+            source = self.config.input
+            photo = read_photo(path, max_pixels=source.max_pixels, background_rgb=source.background_rgb)
         return self.segment(photo.pixels, stages)
 
     def segment_many(self, images: Iterable[Pixels]) -> Iterator[PhotoResult]:

@@ -17,7 +17,7 @@ from pipeline.executors.worker import Segmenter
 from pipeline.exports.rle import encode_coco
 from pipeline.images import Photo, read_photo_bytes, to_stored_orientation
 from pipeline.manifest.records import error_entry, face_entry
-from pipeline.outputs import encode_picture, overlay
+from pipeline.outputs import cutout, encode_picture, overlay, times_alpha
 from pipeline.photo import PhotoSegmenter
 from pipeline.results import FaceResult, PhotoResult
 
@@ -89,7 +89,11 @@ class PhotoAnswerer:
         PhotoError
             It cannot be read or segmented.
         """
-        photo = read_photo_bytes(request.content, max_pixels=self._config.input.max_pixels)
+        photo = read_photo_bytes(
+            request.content,
+            max_pixels=self._config.input.max_pixels,
+            background_rgb=self._config.input.background_rgb,
+        )
         result = self._segmenter.segment(photo.pixels)
         turn = photo.orientation if self._config.output.orientation == "stored" else 1
         if request.media_type == "application/json":
@@ -153,7 +157,7 @@ def _picture(output: Output, result: PhotoResult, photo: Photo) -> NDArray[Any]:
     if output == "overlay":
         return overlay(photo.pixels, result.mask)
     if output == "cutout":
-        return np.dstack([photo.pixels, result.mask])
+        return np.dstack([photo.pixels, times_alpha(result.mask, photo.alpha)])
     return result.mask
 
 
@@ -177,5 +181,5 @@ def _files(result: PhotoResult, photo: Photo, turn: int) -> Iterator[tuple[str, 
             picture = to_stored_orientation(_picture(output, result, photo), turn)
             yield f"{output}{suffix}", encode_picture(suffix, picture)
     for number, face in enumerate(result.faces, start=1):
-        cutout = np.dstack([face.crop.pixels, face.mask])
-        yield f"cutouts/{number}.png", encode_picture(".png", to_stored_orientation(cutout, turn))
+        picture = to_stored_orientation(cutout(face, photo.alpha), turn)
+        yield f"cutouts/{number}.png", encode_picture(".png", picture)

@@ -18,7 +18,7 @@ from starlette.staticfiles import StaticFiles
 
 from pipeline.config import Config
 from pipeline.errors import EngineError, ImageReadError, ImageTooLargeError, TimeLimitError
-from pipeline.images import SNIFF_BYTES, sniff_format
+from pipeline.formats import SNIFF_BYTES, sniff_format
 from pipeline.server.answers import MEDIA_TYPES, Output, PhotoAnswer, PhotoRequest, photo_answerer
 from pipeline.server.body import FORM_FIELD, BodyError, read_body
 from pipeline.server.checks import CheckMiddleware, problem
