@@ -35,6 +35,8 @@ COMMANDS = {
     "report": Command("pipeline.commands.report", "write a run as one page to look at and to mail"),
     "review": Command("pipeline.commands.review", "look at masks, judge and correct them, on a page"),
     "serve": Command("pipeline.commands.serve", "answer photographs with masks over HTTP"),
+    "export": Command("pipeline.commands.export", "write masks in the formats of other tools"),
+    "import": Command("pipeline.commands.import_", "take in masks that were corrected in other tools"),
 }
 
 

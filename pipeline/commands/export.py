@@ -1,0 +1,137 @@
+"""``uncrop export``: masks in the formats of other tools."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.errors import EXIT_OK, EXIT_SOME_FAILED, UsageError
+from pipeline.exports.registry import FORMATS, format_of
+
+if TYPE_CHECKING:
+    from pipeline.exports.base import Format
+    from pipeline.exports.exporting import ExportReport
+
+_SPLIT_KEYS = ("hash", "folder", "person")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("output", type=Path, metavar="OUTPUT", help="the output directory of a run")
+    parser.add_argument(
+        "--to",
+        nargs="+",
+        required=True,
+        metavar=("FORMAT", "DEST"),
+        help=f"one of {', '.join(FORMATS)}, and the folder to write (default: OUTPUT/exports/FORMAT)",
+    )
+    parser.add_argument(
+        "--root",
+        type=Path,
+        metavar="DIR",
+        help="file names start from here (default: as the run was given them)",
+    )
+    parser.add_argument(
+        "--orientation",
+        choices=("upright", "stored"),
+        help="pixel grid of turned photographs: as viewers show them, or as the file holds them (default: "
+        "that of the run's masks)",
+    )
+    parser.add_argument(
+        "--shapes", choices=("masks", "polygons"), help="run lengths or outlines, where the format has both"
+    )
+    parser.add_argument(
+        "--images", choices=("link", "copy", "none"), help="put the photographs beside the labels"
+    )
+    parser.add_argument("--split", metavar="SHARES", help="train, val and test, such as 0.8,0.1,0.1")
+    parser.add_argument(
+        "--by",
+        choices=_SPLIT_KEYS,
+        default="hash",
+        help="what stays together in a split (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--url-prefix",
+        default="/data/local-files/?d=",
+        metavar="TEXT",
+        help="what makes a path an address for Label Studio (default: %(default)s)",
+    )
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Run the command; returns the exit code."""
+    from pipeline.exports.exporting import export  # noqa: PLC0415 - help needs no OpenCV
+    from pipeline.exports.reader import RunReader  # noqa: PLC0415
+    from pipeline.exports.splits import parse_splits  # noqa: PLC0415
+    from pipeline.exports.values import ExportSettings  # noqa: PLC0415
+
+    name, destination = _target(options)
+    kind = format_of(name)
+    if options.shapes and options.shapes not in kind.shapes:
+        raise UsageError(f"--shapes {options.shapes}: {name} holds {' or '.join(kind.shapes)} only")
+    splits = parse_splits(options.split, options.by)
+    settings = ExportSettings(
+        shapes=options.shapes or kind.shapes[0],
+        images=options.images or kind.images,
+        splits=splits.names,
+        url_prefix=options.url_prefix,
+    )
+    reader = RunReader(
+        options.output, root=options.root, grid=options.orientation or "run", threads=os.cpu_count() or 1
+    )
+    report = export(reader, kind, destination, settings, splits)
+    for line in _notes(report, kind, name, reader.stored_grid):
+        print(f"note: {line}", file=sys.stderr)
+    for line in report.problems:
+        print(f"failed: {line}", file=sys.stderr)
+    parts = ", ".join(f"{part} {count}" for part, count in report.parts.items() if part)
+    print(
+        f"{report.counts['photos']} photographs, {report.counts['faces']} faces -> {destination}"
+        + (f" ({parts})" if parts else "")
+    )
+    return EXIT_SOME_FAILED if report.problems else EXIT_OK
+
+
+def _target(options: argparse.Namespace) -> tuple[str, Path]:
+    name, *rest = options.to
+    if name not in FORMATS:
+        raise UsageError(f"--to {name}: no such format; there are {', '.join(FORMATS)}")
+    if len(rest) > 1:
+        raise UsageError(f"--to {' '.join(options.to)}: a format and one folder are expected")
+    return name, Path(rest[0]) if rest else options.output / "exports" / name
+
+
+def _notes(report: ExportReport, kind: type[Format], name: str, stored_grid: bool) -> list[str]:
+    """What the user should know of what the export lacks."""
+    counts = report.counts
+    lines = []
+    if counts["failed"]:
+        lines.append(f"{counts['failed']} photographs that failed in the run are left out")
+    if counts["broken"]:
+        lines.append(f"{counts['broken']} photographs are left out because their masks cannot be read")
+    if counts["rejected"] or counts["rejected_faces"]:
+        lines.append(
+            f"{counts['rejected']} photographs and {counts['rejected_faces']} faces are left out: "
+            "rejected in the review"
+        )
+    if counts["stale"]:
+        lines.append(
+            f"of {counts['stale']} photographs a judgement no longer counts: the photograph or its faces "
+            "have changed since"
+        )
+    if counts["no_pixels"]:
+        lines.append(f"{counts['no_pixels']} faces are left out: their masks are empty")
+    if counts["overlapping"]:
+        lines.append(
+            f"in {counts['overlapping']} photographs faces may overlap, and a pixel has one face only; "
+            "run with output.crop_masks: true to keep them whole"
+        )
+    if stored_grid and counts["turned"] and kind.shows == "upright":
+        lines.append(
+            f"{counts['turned']} photographs are turned by EXIF, and the masks lie on the stored pixel grid, "
+            f"but readers of {name} show them upright; use --orientation upright"
+        )
+    return lines

@@ -1,0 +1,65 @@
+"""What a format is: it writes photographs into a folder and, where people edit in it, reads them back."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+from pipeline.errors import UsageError
+from pipeline.exports.values import ExportPhoto, ExportSettings, Images, ImportedPhoto, MaskWindow, Shapes
+
+
+class Format(ABC):
+    """Writes one export; made anew for each.
+
+    Parameters
+    ----------
+    folder
+        Empty; all files go into it.
+    settings
+        How to write.
+    """
+
+    images: ClassVar[Images] = "none"
+    """How photographs come to stand beside the labels unless the user says otherwise."""
+
+    shapes: ClassVar[tuple[Shapes, ...]] = ("masks",)
+    """What the format can hold, its usual first."""
+
+    shows: ClassVar[str | None] = None
+    """Grid on which the format's readers show turned photographs, whatever the export says; None: either."""
+
+    def __init__(self, folder: Path, settings: ExportSettings) -> None:
+        self.folder = folder
+        self.settings = settings
+
+    @abstractmethod
+    def add(self, photo: ExportPhoto, split: str) -> None:
+        """Write one photograph into a part of the data set."""
+
+    @abstractmethod
+    def finish(self) -> None:
+        """Write what comes last, and close the files."""
+
+    @classmethod
+    def read(cls, path: Path) -> Iterator[ImportedPhoto]:
+        """Yield the photographs of a file or folder of this format, with what people have left there.
+
+        Raises
+        ------
+        UsageError
+            It is none of this format, or cannot be imported.
+        """
+        raise UsageError(f"{path}: this format is only written; import coco, cvat, label-studio, voc or yolo")
+
+    @classmethod
+    def as_held(cls, photo: ExportPhoto) -> list[MaskWindow]:
+        """What `read` gives for the faces of a photograph that nobody has changed, in their order."""
+        return [instance.mask for instance in photo.instances]
+
+
+def suffixed(name: str, split: str, suffix: str) -> str:
+    """``name.json``, or ``name_train.json`` where the data set is split."""
+    return f"{name}_{split}{suffix}" if split else f"{name}{suffix}"

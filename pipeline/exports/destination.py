@@ -1,0 +1,140 @@
+"""Where an export is written: a folder that appears whole or not at all, and what all formats put into it."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from pipeline.errors import OutputError, UsageError
+from pipeline.exports.values import ExportPhoto
+from pipeline.files import LEFTOVER_PREFIX
+from pipeline.outputs import output_error
+
+MARK_NAME = ".uncrop-export.json"
+"""Tells a folder that an export may replace; hidden, so that no reader takes it for data."""
+
+
+@contextmanager
+def new_folder(destination: Path) -> Iterator[Path]:
+    """A folder to write an export into, beside its destination; in its place once all is written.
+
+    An earlier export there is replaced.
+
+    Raises
+    ------
+    UsageError
+        Something else stands at the destination.
+    OutputError
+        It cannot be written.
+    """
+    if os.path.lexists(destination) and not _replaceable(destination):
+        raise UsageError(f"{destination}: is there already and holds no earlier export; name another folder")
+    building = destination.with_name(f"{LEFTOVER_PREFIX}export-{secrets.token_hex(6)}")
+    try:
+        building.mkdir(parents=True)
+        try:
+            yield building
+            old = destination.with_name(f"{LEFTOVER_PREFIX}export-{secrets.token_hex(6)}")
+            if destination.exists():
+                destination.rename(old)
+            building.rename(destination)
+            shutil.rmtree(old, ignore_errors=True)
+        finally:
+            shutil.rmtree(building, ignore_errors=True)
+    except OSError as error:
+        raise output_error(Path(error.filename or destination), error) from error
+
+
+def _replaceable(destination: Path) -> bool:
+    if not destination.is_dir():
+        return False
+    return (destination / MARK_NAME).is_file() or next(destination.iterdir(), None) is None
+
+
+class JsonArray:
+    """A JSON array in a file, written item by item, one a line.
+
+    Parameters
+    ----------
+    path
+        The file.
+    before
+        What stands before the array in it.
+    """
+
+    def __init__(self, path: Path, before: str = "") -> None:
+        self.path = path
+        self._file: IO[str] = path.open("w", encoding="ascii", newline="\n")
+        self._empty = True
+        self._file.write(f"{before}[")
+
+    def add(self, item: Any) -> None:
+        """Write one more item."""
+        self._file.write("\n" if self._empty else ",\n")
+        self._file.write(to_json(item))
+        self._empty = False
+
+    def close(self, after: str = "") -> None:
+        """End the array and the file."""
+        self._file.write(f"\n]{after}")
+        self._file.close()
+
+
+def append_file(path: Path, more: Path) -> None:
+    """Move what one file holds to the end of another."""
+    with path.open("ab") as file, more.open("rb") as source:
+        shutil.copyfileobj(source, file)
+    more.unlink()
+
+
+def to_json(value: Any) -> str:
+    """Compact JSON in ASCII; NaN and infinity are refused."""
+    return json.dumps(value, allow_nan=False, separators=(",", ":"))
+
+
+def place_photo(photo: ExportPhoto, target: Path, images: str) -> None:
+    """Bring a photograph's file to where a format wants it.
+
+    Parameters
+    ----------
+    photo
+        The photograph.
+    target
+        The file to make.
+    images
+        ``link`` (symbolic), ``copy`` or ``none``.
+
+    Raises
+    ------
+    UsageError
+        The photograph is no longer there.
+    """
+    if images == "none":
+        return
+    if not Path(photo.path).is_file():
+        raise UsageError(f"{photo.path}: is no longer there; bring it back, or export with --images none")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if images == "link":
+        target.symlink_to(photo.path)
+    else:
+        shutil.copyfile(photo.path, target)
+
+
+def unused(path: Path, photo: ExportPhoto) -> Path:
+    """A path for a file of a photograph: itself, or with the photograph's suffix where that is taken.
+
+    ``1.jpg`` and ``1.png`` in one folder would both be labelled ``1.txt``; the second becomes ``1_png.txt``.
+    """
+    if not path.exists():
+        return path
+    suffix = Path(photo.tree_name).suffix.removeprefix(".")
+    other = path.with_name(f"{path.stem}_{suffix}{path.suffix}")
+    if other.exists():
+        raise OutputError(other, "two photographs want this name", "Rename one of them, and run both again")
+    return other

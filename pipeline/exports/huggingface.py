@@ -1,0 +1,77 @@
+"""Hugging Face ``datasets``: a folder a part with photographs, masks and ``metadata.jsonl``.
+
+::
+
+    datasets.load_dataset("imagefolder", data_dir=FOLDER)
+
+gives ``image``, ``mask`` (0 and 255), ``instances`` (numbers of the faces) and ``objects``, the faces one by
+one: ``number``, ``bbox`` [x, y, width, height], ``area``, ``score``, ``category``, and ``rle``, COCO's
+compressed code of the whole mask, also where faces overlap. Its reader turns photographs upright, and so must
+the masks lie.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import IO, ClassVar
+
+import numpy as np
+
+from pipeline.exports.base import Format
+from pipeline.exports.destination import place_photo, to_json
+from pipeline.exports.rle import encode_coco
+from pipeline.exports.values import ExportPhoto, ExportSettings, Images
+from pipeline.exports.voc import instance_map
+from pipeline.outputs import encode_picture
+
+PARTS = {"": "train", "val": "validation"}
+_KEYS = ("number", "bbox", "area", "score", "category", "rle")
+
+
+class HuggingFace(Format):
+    """Writes an image folder with masks and metadata."""
+
+    images: ClassVar[Images] = "link"
+    shows: ClassVar[str | None] = "upright"
+
+    def __init__(self, folder: Path, settings: ExportSettings) -> None:
+        super().__init__(folder, settings)
+        self._metadata: dict[str, IO[str]] = {}
+
+    def add(self, photo: ExportPhoto, split: str) -> None:
+        """Write the files and the line of a photograph."""
+        part = self.folder / PARTS.get(split, split)
+        if split not in self._metadata:  # the reader refuses parts without photographs
+            part.mkdir()
+            self._metadata[split] = (part / "metadata.jsonl").open("w", encoding="ascii", newline="\n")
+        names = {
+            "file_name": f"images/{photo.tree_name}",
+            "mask_file_name": f"masks/{photo.tree_name}.png",
+            "instances_file_name": f"instances/{photo.tree_name}.png",
+        }
+        numbers = instance_map(photo)
+        mask = np.where(numbers > 0, np.uint8(255), np.uint8(0))
+        for key, picture in (("mask_file_name", mask), ("instances_file_name", numbers)):
+            (part / names[key]).parent.mkdir(parents=True, exist_ok=True)
+            (part / names[key]).write_bytes(encode_picture(".png", picture))
+        place_photo(photo, part / names["file_name"], self.settings.images)
+        columns: dict[str, list[object]] = {key: [] for key in _KEYS}
+        for instance in photo.instances:
+            face = instance.mask
+            values = (
+                instance.number,
+                [face.x, face.y, face.box.width, face.box.height],
+                face.area_px,
+                instance.score,
+                0,
+                encode_coco(face.pixels, photo.size_wh, (face.x, face.y)),
+            )
+            for key, value in zip(_KEYS, values, strict=True):
+                columns[key].append(value)
+        line = {**names, "width": photo.size_wh[0], "height": photo.size_wh[1], "objects": columns}
+        self._metadata[split].write(to_json({**line, "sha256": photo.sha256}) + "\n")
+
+    def finish(self) -> None:
+        """Close the metadata."""
+        for file in self._metadata.values():
+            file.close()

@@ -1,0 +1,329 @@
+"""A run's output folder as a stream of photographs with their faces, as far as people have left them.
+
+Memory does not grow with the number of photographs but for their names: records are read one by one, and a
+few photographs at a time are decoded ahead.
+
+Masks of faces are taken from, in this order: the corrected map of a person; the masks of the crops, where the
+run has kept them (``output.crop_masks``), which are whole even where faces overlap; the instance map, where a
+pixel belongs to one face only.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from landmarks.geometry import Box
+from pipeline.corrections.judgements import PhotoReview
+from pipeline.corrections.layer import Corrections
+from pipeline.errors import UsageError
+from pipeline.exports.file_names import FileNames
+from pipeline.exports.grid import (
+    inverse,
+    oriented_box,
+    oriented_points,
+    oriented_size,
+    oriented_window,
+)
+from pipeline.exports.values import ExportPhoto, Instance, MaskWindow
+from pipeline.images import to_stored_orientation
+from pipeline.manifest.journal import MANIFEST_NAME, read_manifest, read_run
+
+Grid = Literal["run", "upright", "stored"]
+"""Which pixel grid an export lies on; ``run``: that of the run's own masks."""
+
+EXPORTED = ("ok", "no_face", "partial")
+MOST_PROBLEMS = 5
+_AHEAD = 8
+
+_In = TypeVar("_In")
+_Out = TypeVar("_Out")
+
+
+class RunReader:
+    """Reads the photographs of one output directory.
+
+    Parameters
+    ----------
+    directory
+        The output directory.
+    names
+        How to call photographs; None: by their recorded paths.
+    grid
+        See `Grid`.
+    threads
+        How many photographs are decoded at once.
+
+    Attributes
+    ----------
+    counts
+        What was met so far: ``photos``, ``faces``, ``failed`` and ``rejected`` photographs that are left out,
+        ``rejected_faces``, faces with ``no_pixels``, photographs with ``stale`` judgements, ``overlapping``
+        photographs whose faces may have lost pixels to each other, ``turned`` ones, ``broken`` ones whose
+        masks cannot be read.
+    problems
+        What is wrong with the first broken photographs.
+    stored_grid
+        Whether masks of turned photographs lie on the stored grid.
+
+    Raises
+    ------
+    UsageError
+        There is no manifest.
+    """
+
+    def __init__(
+        self, directory: Path, *, root: Path | None = None, grid: Grid = "run", threads: int = 2
+    ) -> None:
+        if not (directory / MANIFEST_NAME).is_file():
+            raise UsageError(f"{directory}: no {MANIFEST_NAME} there; name the output directory of a run")
+        self.directory = directory
+        self.counts: Counter[str] = Counter()
+        self.problems: list[str] = []
+        self._corrections = Corrections(directory)
+        self._names = FileNames(str(read_run(directory).get("working_directory") or Path.cwd()), root)
+        self.stored_grid = grid == "stored"
+        self._grid = grid
+        self._threads = threads
+
+    def photos(self) -> Iterator[ExportPhoto]:
+        """Yield the photographs in the order of their names; broken ones are left out and counted.
+
+        Raises
+        ------
+        UsageError
+            A photograph does not lie below the root of choice.
+        """
+        work = enumerate(self._records(), start=1)
+        for outcome in _in_order(lambda item: self._attempt(*item), work, self._threads):
+            if isinstance(outcome, UsageError):
+                self.counts["broken"] += 1
+                if len(self.problems) < MOST_PROBLEMS:
+                    self.problems.append(str(outcome))
+                continue
+            photo, counts = outcome
+            self.counts.update(counts)
+            yield photo
+
+    def photo(self, record: Mapping[str, Any]) -> ExportPhoto:
+        """One photograph by its record.
+
+        Raises
+        ------
+        UsageError
+            A mask has gone or is damaged, or the run wrote none that tell faces apart.
+        """
+        return self._photo(1, record)[0]
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """The records of all photographs that can be exported."""
+        for record in read_manifest(self.directory):
+            if record.get("status") in EXPORTED and record.get("size_wh"):
+                yield record
+
+    def file_name(self, record: Mapping[str, Any]) -> str:
+        """What an export calls a photograph."""
+        return self._names.name(record)
+
+    def grid_of(self, record: Mapping[str, Any]) -> int:
+        """The grid that a photograph is exported on: 1 upright, else its orientation."""
+        grid = record.get("orientation", "upright") if self._grid == "run" else self._grid
+        return int(record.get("stored_orientation") or 1) if grid == "stored" else 1
+
+    @property
+    def corrections(self) -> Corrections:
+        """The review layer of the directory."""
+        return self._corrections
+
+    def _records(self) -> Iterator[dict[str, Any]]:
+        for record in read_manifest(self.directory):
+            if record.get("status") not in EXPORTED or not record.get("size_wh"):
+                self.counts["failed"] += 1
+            elif self._corrections.review(record).verdict == "reject":
+                self.counts["rejected"] += 1
+            else:
+                self._names.name(record)  # a wrong root is the whole export's, not this photograph's
+                yield record
+
+    def _attempt(
+        self, number: int, record: Mapping[str, Any]
+    ) -> tuple[ExportPhoto, Counter[str]] | UsageError:
+        try:
+            return self._photo(number, record)
+        except UsageError as error:
+            return error
+
+    def _photo(self, number: int, record: Mapping[str, Any]) -> tuple[ExportPhoto, Counter[str]]:
+        review = self._corrections.review(record)
+        orientation = int(record.get("stored_orientation") or 1)
+        target = self.grid_of(record)
+        self.stored_grid = self.stored_grid or target != 1
+        counts: Counter[str] = Counter(photos=1, stale=int(review.stale), turned=int(orientation != 1))
+        upright_wh = (int(record["size_wh"][0]), int(record["size_wh"][1]))
+        if review.correction is not None:
+            masks = self._corrected_masks(review)
+        else:
+            masks = self._own_masks(record, orientation, upright_wh, counts)
+        instances = []
+        entries = {int(face["number"]): face for face in record["faces"]}
+        for face_number, mask in sorted(masks.items()):
+            if review.faces.get(face_number) == "reject":
+                counts["rejected_faces"] += 1
+            elif mask.pixels.size == 0:
+                counts["no_pixels"] += 1
+            else:
+                entry = None if review.rebased else entries.get(face_number)
+                instances.append(_instance(face_number, mask, entry, review, target, upright_wh))
+        counts["faces"] = len(instances)
+        photo = ExportPhoto(
+            number=number,
+            name=record["name"],
+            path=self._names.path(record),
+            file_name=self._names.name(record),
+            sha256=record["sha256"] or "",
+            size_wh=oriented_size(upright_wh, inverse(target)),
+            turned=orientation != 1,
+            instances=tuple(instances),
+            source=_source(review, None),
+            known_numbers=tuple(sorted({*masks, *entries})),
+        )
+        return photo, counts
+
+    def _corrected_masks(self, review: PhotoReview) -> dict[int, MaskWindow]:
+        """Masks of a corrected map, upright."""
+        if review.correction is None:
+            return {}
+        instances = self._corrections.instances(review.correction)
+        masks = {
+            int(number): MaskWindow.of(instances == number) for number in np.unique(instances) if number > 0
+        }
+        whole = self._corrections.whole_faces(review.correction)
+        return masks | {number: MaskWindow.of(mask) for number, mask in whole.items()}
+
+    def _own_masks(
+        self, record: Mapping[str, Any], orientation: int, upright_wh: tuple[int, int], counts: Counter[str]
+    ) -> dict[int, MaskWindow]:
+        """Masks as the run has written them, upright."""
+        faces = record["faces"]
+        turn = orientation if record.get("orientation") == "stored" else 1
+        from_crops = [face for face in faces if "crop_masks" in face.get("files", {})]
+        if len(from_crops) == len(faces):
+            return {int(face["number"]): self._crop_mask(face, turn, upright_wh) for face in faces}
+        counts["overlapping"] += _boxes_overlap([_box(face) for face in faces])
+        numbers = self._instance_map(record)
+        stored_wh = oriented_size(upright_wh, inverse(turn))
+        if numbers.shape != stored_wh[::-1]:
+            raise UsageError(
+                f"{self.directory}: the instance map of {record['name']} has {numbers.shape[1]} x "
+                f"{numbers.shape[0]} pixels, its record says {stored_wh[0]} x {stored_wh[1]}; run it again"
+            )
+        masks = {}
+        for face in faces:
+            box = oriented_box(_box(face).clipped(upright_wh), inverse(turn), upright_wh)
+            part = numbers[box.y : box.y_max, box.x : box.x_max] == int(face["number"])
+            window = MaskWindow.of(part, box.x, box.y)
+            masks[int(face["number"])] = oriented_window(window, turn, stored_wh)
+        return masks
+
+    def _crop_mask(self, face: Mapping[str, Any], turn: int, upright_wh: tuple[int, int]) -> MaskWindow:
+        """The mask of a crop, put where the crop came from; upright."""
+        file = face["files"]["crop_masks"]
+        picture = self._picture(file) > 127
+        if turn != 1:
+            picture = to_stored_orientation(picture, inverse(turn))
+        else:
+            picture = np.rot90(picture, -int(face.get("turn_degrees", 0)) // 90)
+        box = _box(face)
+        if picture.shape != (box.height, box.width):
+            raise UsageError(f"{self.directory / file}: has not the size of its face's box; run it again")
+        inside = box.clipped(upright_wh)
+        part = picture[inside.y - box.y : inside.y_max - box.y, inside.x - box.x : inside.x_max - box.x]
+        return MaskWindow.of(part, inside.x, inside.y)
+
+    def _instance_map(self, record: Mapping[str, Any]) -> NDArray[Any]:
+        files = record.get("files", {})
+        if "instances" in files:
+            return self._picture(files["instances"])
+        if "masks" in files and len(record["faces"]) <= 1:
+            return (self._picture(files["masks"]) > 127).astype(np.uint8)
+        raise UsageError(
+            f"{self.directory}: nothing there tells the faces of {record['name']} apart; run it again with "
+            "output.instances: true, and output.crop_masks: true where faces overlap"
+        )
+
+    def _picture(self, file: str) -> NDArray[Any]:
+        path = self.directory / file
+        picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED) if path.is_file() else None
+        if picture is None or picture.ndim != 2:
+            raise UsageError(f"{path}: is not there or damaged; run the photograph again (--force does all)")
+        return np.asarray(picture)
+
+
+def _instance(
+    number: int,
+    mask: MaskWindow,
+    entry: Mapping[str, Any] | None,
+    review: PhotoReview,
+    target: int,
+    upright_wh: tuple[int, int],
+) -> Instance:
+    """A face on the export's grid."""
+    points = None
+    if entry is not None and entry.get("landmarks"):
+        points = np.array(entry["landmarks"], np.int32)
+        points = oriented_points(points, inverse(target), upright_wh)
+    track_id = entry.get("track_id") if entry is not None else None
+    return Instance(
+        number=number,
+        mask=oriented_window(mask, inverse(target), upright_wh),
+        score=float(entry["score"]) if entry is not None and review.correction is None else None,
+        landmarks=points,
+        source=_source(review, number),
+        track_id=None if track_id is None else int(track_id),
+    )
+
+
+def _source(review: PhotoReview, number: int | None) -> Literal["run", "accepted", "corrected"]:
+    if review.correction is not None:
+        return "corrected"
+    accepted = review.verdict == "accept" or (number is not None and review.faces.get(number) == "accept")
+    return "accepted" if accepted else "run"
+
+
+def _box(face: Mapping[str, Any]) -> Box:
+    return Box(*(int(value) for value in face["box_xywh"]))
+
+
+def _boxes_overlap(boxes: list[Box]) -> bool:
+    """Whether any two boxes share a pixel."""
+    ordered = sorted(boxes, key=lambda box: box.x)
+    for index, box in enumerate(ordered):
+        for other in ordered[index + 1 :]:
+            if other.x >= box.x_max:
+                break
+            if box.intersection(other).area:
+                return True
+    return False
+
+
+def _in_order(function: Callable[[_In], _Out], items: Iterable[_In], threads: int) -> Iterator[_Out]:
+    """Results in the order of their items, a few computed ahead by threads."""
+    waiting: deque[Future[_Out]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) >= threads * _AHEAD:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()

@@ -1,0 +1,216 @@
+"""What an export hands from a run's folder to a format: photographs with their faces, one at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from landmarks.geometry import Box
+
+Shapes = Literal["masks", "polygons"]
+Images = Literal["link", "copy", "none"]
+
+LABEL = "face"
+"""The one class that every format gets."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MaskWindow:
+    """A mask as the part of the picture that holds all of its pixels.
+
+    Attributes
+    ----------
+    pixels
+        (h, w) bool; no row or column at its border is empty. (0, 0) for a mask without pixels.
+    x, y
+        Where its top left pixel lies in the picture.
+    """
+
+    pixels: NDArray[np.bool_]
+    x: int
+    y: int
+
+    @classmethod
+    def of(cls, pixels: NDArray[np.bool_], x: int = 0, y: int = 0) -> MaskWindow:
+        """Cut a mask, whose top left pixel lies at (x, y), down to what holds its pixels."""
+        rows, columns = np.flatnonzero(pixels.any(axis=1)), np.flatnonzero(pixels.any(axis=0))
+        if rows.size == 0:
+            return cls(np.zeros((0, 0), bool), 0, 0)
+        top, left = int(rows[0]), int(columns[0])
+        inner = pixels[top : int(rows[-1]) + 1, left : int(columns[-1]) + 1]
+        return cls(np.ascontiguousarray(inner), x + left, y + top)
+
+    @property
+    def box(self) -> Box:
+        """The window, half-open whole pixels of the picture."""
+        return Box(self.x, self.y, self.pixels.shape[1], self.pixels.shape[0])
+
+    @property
+    def area_px(self) -> int:
+        """Number of pixels."""
+        return int(np.count_nonzero(self.pixels))
+
+    def frame(self, size_wh: tuple[int, int]) -> NDArray[np.bool_]:
+        """The (height, width) bool mask of the whole picture."""
+        picture = np.zeros(size_wh[::-1], bool)
+        picture[self.y : self.box.y_max, self.x : self.box.x_max] = self.pixels
+        return picture
+
+    def same(self, other: MaskWindow) -> bool:
+        """Whether it is the same mask, pixel for pixel."""
+        return (self.x, self.y) == (other.x, other.y) and np.array_equal(self.pixels, other.pixels)
+
+    def iou(self, other: MaskWindow) -> float:
+        """Pixels in both over pixels in either; 1 when both are empty."""
+        shared = self.box.intersection(other.box)
+        both = 0
+        if shared.area:
+            both = int(np.count_nonzero(self._part(shared) & other._part(shared)))
+        either = self.area_px + other.area_px - both
+        return both / either if either else 1.0
+
+    def _part(self, box: Box) -> NDArray[np.bool_]:
+        return self.pixels[box.y - self.y : box.y_max - self.y, box.x - self.x : box.x_max - self.x]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Instance:
+    """One face of a photograph; boxes and points in pixels of the export's grid.
+
+    Attributes
+    ----------
+    number
+        Of the face in the record or in the corrected map, from 1 on.
+    mask
+        Its pixels; at least one.
+    score
+        Mean probability of face over the mask, 0-1; None for faces that a person has drawn.
+    landmarks
+        (68, 2) int32 x, y; they may lie outside the frame. None where they are not known.
+    source
+        Who says so: the ``run``, or a person who has ``accepted`` or ``corrected`` it.
+    track_id
+        The same for one person throughout a clip; None for photographs.
+    """
+
+    number: int
+    mask: MaskWindow
+    score: float | None = None
+    landmarks: NDArray[np.int32] | None = None
+    source: Literal["run", "accepted", "corrected"] = "run"
+    track_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ExportPhoto:
+    """A photograph with its faces.
+
+    Attributes
+    ----------
+    number
+        From 1 on, in the order of the names.
+    name
+        As in the manifest: of the outputs, unique, and a relative path that is safe everywhere.
+    path
+        Of the file, absolute; bytes that are no UTF-8 are surrogate escapes.
+    file_name
+        What the export calls it, with ``/``: from the root of choice.
+    sha256
+        Of the file's bytes.
+    size_wh
+        Width and height in pixels of the export's grid.
+    turned
+        Whether the file has an EXIF orientation, so that the stored grid is not what viewers show.
+    instances
+        Faces in the order of their numbers.
+    source
+        ``accepted`` or ``corrected`` by a person as a whole, or of the ``run``.
+    known_numbers
+        Numbers that are taken, also those of faces that are left out.
+    """
+
+    number: int
+    name: str
+    path: str
+    file_name: str
+    sha256: str
+    size_wh: tuple[int, int]
+    turned: bool
+    instances: tuple[Instance, ...] = ()
+    source: Literal["run", "accepted", "corrected"] = "run"
+    known_numbers: tuple[int, ...] = ()
+
+    @property
+    def tree_name(self) -> str:
+        """A relative path for files that an export makes of the photograph; it never leaves a folder."""
+        parts = self.file_name.split("/")
+        return self.name if self.file_name.startswith("/") or ".." in parts else self.file_name
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ImportedFace:
+    """A face as another tool has left it.
+
+    Attributes
+    ----------
+    mask
+        Its pixels.
+    number
+        Number of the face in this program's export, where the format keeps it; else None.
+    """
+
+    mask: MaskWindow
+    number: int | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ImportedPhoto:
+    """A photograph as another tool has left it.
+
+    Attributes
+    ----------
+    file_name
+        What the format calls it; where it does not keep it, without its suffix.
+    size_wh
+        Width and height in pixels that the format gives; None where it gives shares of them only.
+    faces
+        Gives its faces, for a width and height.
+    sha256
+        Of the photograph's bytes, where the format keeps it or has the file beside it.
+
+    Raises
+    ------
+    ValueError
+        By ``faces``, where a mask does not fit the size.
+    """
+
+    file_name: str
+    size_wh: tuple[int, int] | None
+    faces: Callable[[tuple[int, int]], tuple[ImportedFace, ...]]
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExportSettings:
+    """How an export is to be written.
+
+    Attributes
+    ----------
+    shapes
+        ``masks`` (pixel for pixel) or ``polygons``, where the format has both.
+    images
+        ``link``, ``copy`` or ``none``: how photographs come to stand beside the labels.
+    splits
+        Names of the parts, in order; one empty name where nothing is split.
+    url_prefix
+        What a photograph's path is put behind to make an address (Label Studio).
+    """
+
+    shapes: Shapes = "masks"
+    images: Images = "none"
+    splits: tuple[str, ...] = ("",)
+    url_prefix: str = "/data/local-files/?d="
