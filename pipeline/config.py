@@ -137,6 +137,7 @@ class ScoresConfig(_Section):
 
     jaw_penalty: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 80.0
     jaw_support: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+    neighbours: bool = True
 
 
 class RefineConfig(_Section):

@@ -19,13 +19,25 @@ TOLERANCE = 0.02
 REACH = 0.03
 """Face widths from the jaw line within which it speaks for the face."""
 
+OVERSTEPPED = 0.04
+"""Face widths beyond the jaw line from which the network contradicts it."""
+
+DOUBT, DISBELIEF = 0.01, 0.02
+"""Shares of the network's face beyond a jaw line (by more than `OVERSTEPPED`) from which it is believed less,
+and not at all. Chosen on held-out photographs, with a window behind the head, a telephone before it, and by
+night: up to 0.017 of IoU is lost there by believing dlib, which guesses where the jaw may be, and nine
+tenths of that come back. On plain photographs about one jaw line in twenty is doubted."""
+
 _SUBPIXEL_BITS = 4
 
 
 def held_to_jaw(
     scores: CropScores, points: NDArray[np.integer[Any]], *, penalty: float, support: float
 ) -> CropScores:
-    """The scores of a crop with what the jaw line says.
+    """The scores of a crop with what the jaw line says, as far as the network does not contradict it.
+
+    Where dlib cannot see the jaw it guesses one. The network's face then lies on both sides of that line,
+    which it does not where the line is right; the jaw line says nothing then (`jaw_trust`).
 
     Parameters
     ----------
@@ -42,8 +54,38 @@ def held_to_jaw(
     support *= small_crop_share(scores.crop.size_wh, scores.grid_size_wh)
     if not penalty and not support:
         return scores
+    on_grid = scores.to_grid(points)
+    trust = jaw_trust(overstepping(scores.margin, on_grid))
+    if not trust:
+        return scores
     shape_hw = scores.margin.shape[0], scores.margin.shape[1]
-    return scores.plus(jaw_evidence(scores.to_grid(points), shape_hw, penalty=penalty, support=support))
+    evidence = jaw_evidence(on_grid, shape_hw, penalty=trust * penalty, support=trust * support)
+    return scores.plus(evidence)
+
+
+def overstepping(margin: NDArray[np.float32], points: NDArray[np.float64]) -> float:
+    """How much of the network's face lies beyond the jaw line, by more than `OVERSTEPPED`.
+
+    Parameters
+    ----------
+    margin
+        (h, w) float32 of the network alone; above zero is face.
+    points
+        (68, 2) landmarks x, y in pixels of the map.
+
+    Returns
+    -------
+    share
+        Of the face's pixels, 0-1; 0 where there are none.
+    """
+    face = margin > 0
+    beyond = beyond_jaw(points, (margin.shape[0], margin.shape[1])) > OVERSTEPPED
+    return float(np.count_nonzero(face & beyond)) / max(int(np.count_nonzero(face)), 1)
+
+
+def jaw_trust(overstepped: float) -> float:
+    """How far a jaw line is believed that the face oversteps: 1 up to `DOUBT`, 0 from `DISBELIEF` on."""
+    return float(np.clip((DISBELIEF - overstepped) / (DISBELIEF - DOUBT), 0, 1))
 
 
 def jaw_evidence(

@@ -21,6 +21,7 @@ from pipeline.framing import frame_face
 from pipeline.images import read_photo
 from pipeline.jaw import held_to_jaw
 from pipeline.loading import describe, load_finder, load_network
+from pipeline.neighbours import without_neighbours
 from pipeline.network import FaceNetwork
 from pipeline.refine import refine_mask
 from pipeline.results import FaceResult, PhotoResult, StageError, Status
@@ -140,8 +141,9 @@ class PhotoSegmenter:
         """
         stages = stages or Stages()
         with stages.stage("landmarks"):
-            wanted = self.find(image)
-        return self.segment_faces(image, wanted, stages)
+            found = self._find_all(image)
+            wanted = select_faces(found, _size_wh(image), self.config.faces.select)
+        return self.segment_faces(image, wanted, stages, heads=found)
 
     def find(self, image: Pixels) -> tuple[FaceLandmarks, ...]:
         """Find the faces of a photograph that are wanted (``faces.select``): the first half of `segment`.
@@ -163,16 +165,15 @@ class PhotoSegmenter:
         DetectionError
             The search failed.
         """
-        size_wh = _size_wh(image)
-        try:
-            with self._finding:
-                found = self.finder.find(image)
-        except (RuntimeError, cv2.error) as error:
-            raise DetectionError(f"the search for faces failed: {error}") from error
-        return select_faces(found, size_wh, self.config.faces.select)
+        return select_faces(self._find_all(image), _size_wh(image), self.config.faces.select)
 
     def segment_faces(
-        self, image: Pixels, faces: Sequence[FaceLandmarks], stages: Stages | None = None
+        self,
+        image: Pixels,
+        faces: Sequence[FaceLandmarks],
+        stages: Stages | None = None,
+        *,
+        heads: Sequence[FaceLandmarks] | None = None,
     ) -> PhotoResult:
         """Make the mask of each of some faces that are known already: the second half of `segment`.
 
@@ -184,6 +185,9 @@ class PhotoSegmenter:
             Faces of this photograph, from `find`, from another frame or from landmarks of the caller's own.
         stages
             As of `segment`.
+        heads
+            All heads that are known in the photograph, these faces among them: each keeps its own pixels
+            (``scores.neighbours``). None: these faces are all.
 
         Returns
         -------
@@ -197,7 +201,7 @@ class PhotoSegmenter:
         PhotoError, EngineError
             A stage failed for the photograph as a whole.
         """
-        stages = stages or Stages()
+        stages, heads = stages or Stages(), faces if heads is None else heads
         frame_size_wh = _size_wh(image)
         errors: list[StageError] = []
         with stages.stage("crop"):
@@ -205,7 +209,7 @@ class PhotoSegmenter:
         with stages.stage("network"):
             scored = self._score(pairs, errors)
         with stages.stage("uncrop"):
-            decided = [self._decide(face, scores) for face, scores in scored]
+            decided = [self._decide(face, scores, heads) for face, scores in scored]
             done = tuple(face for face, _ in decided)
             crops = [face.crop for face in done]
             instances = uncrop_instances([margin for _, margin in decided], crops, frame_size_wh)
@@ -225,6 +229,15 @@ class PhotoSegmenter:
         with self._scoring:
             self._closed = True
             self.network.engine.close()
+
+    def _find_all(self, image: Pixels) -> Sequence[FaceLandmarks]:
+        """The faces found, wanted or not."""
+        _size_wh(image)
+        try:
+            with self._finding:
+                return self.finder.find(image)
+        except (RuntimeError, cv2.error) as error:
+            raise DetectionError(f"the search for faces failed: {error}") from error
 
     def _crop(
         self, image: Pixels, faces: Sequence[FaceLandmarks], errors: list[StageError]
@@ -262,10 +275,14 @@ class PhotoSegmenter:
                 raise EngineError("the segmenter is closed; make another one")
             return self.network.scores(crops)
 
-    def _decide(self, face: FaceLandmarks, scores: CropScores) -> tuple[FaceResult, Floats]:
+    def _decide(
+        self, face: FaceLandmarks, scores: CropScores, heads: Sequence[FaceLandmarks]
+    ) -> tuple[FaceResult, Floats]:
         """The face, and its margin where the mask is set (zero elsewhere) for the instance map."""
         settings = self.config.scores
-        held = held_to_jaw(scores, face.points, penalty=settings.jaw_penalty, support=settings.jaw_support)
+        others = [head.points for head in heads if head is not face] if settings.neighbours else []
+        own = without_neighbours(scores, face.points, others)
+        held = held_to_jaw(own, face.points, penalty=settings.jaw_penalty, support=settings.jaw_support)
         refine = partial(refine_mask, **self.config.refine.model_dump())
         mask, crop_margin = held.decide(upsample=self.config.network.upsample, refine=refine)
         inside = mask > 0

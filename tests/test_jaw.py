@@ -6,7 +6,18 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.jaw import REACH, TOLERANCE, beyond_jaw, from_jaw, jaw_evidence, small_crop_share
+from pipeline.jaw import (
+    DISBELIEF,
+    DOUBT,
+    REACH,
+    TOLERANCE,
+    beyond_jaw,
+    from_jaw,
+    jaw_evidence,
+    jaw_trust,
+    overstepping,
+    small_crop_share,
+)
 
 
 def round_face(centre: tuple[float, float], radius: float, turn_deg: float = 0.0) -> NDArray[np.float64]:
@@ -86,3 +97,18 @@ def test_evidence_is_for_the_face_on_the_line_and_against_it_beyond() -> None:
 @pytest.mark.parametrize(("side", "share"), [(100, 1.0), (256, 1.0), (384, 0.5), (512, 0.0), (4000, 0.0)])
 def test_small_crops_count_in_full_and_large_ones_not_at_all(side: int, share: float) -> None:
     assert small_crop_share((side, side // 2), (256, 256)) == share
+
+
+def test_overstepping_is_the_share_of_the_face_beyond_the_line() -> None:
+    face = round_face((100.0, 90.0), 40.0)
+    margin = np.full((200, 220), -1, np.float32)
+    margin[60:100, 80:120] = 1  # 1600 pixels inside
+    assert overstepping(margin, face) == 0
+    margin[150:160, 90:110] = 1  # 200 below the chin at 130
+    assert overstepping(margin, face) == pytest.approx(200 / 1800)
+    assert overstepping(np.full_like(margin, -1), face) == 0
+
+
+@pytest.mark.parametrize(("share", "trust"), [(0, 1), (DOUBT, 1), (0.015, 0.5), (DISBELIEF, 0), (1, 0)])
+def test_trust_falls_between_doubt_and_disbelief(share: float, trust: float) -> None:
+    assert jaw_trust(share) == pytest.approx(trust)

@@ -16,6 +16,7 @@ from pipeline.errors import DetectionError, EngineError, SegmentationError
 from pipeline.network import FaceNetwork
 from pipeline.photo import PhotoSegmenter
 from pipeline.results import PhotoResult
+from pipeline.uncrop import uncrop_mask
 
 Floats = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
@@ -43,9 +44,9 @@ class FixedFinder(FaceFinder):
         return self.faces
 
 
-AS_DECIDED = Config.model_validate(
-    {"scores": {"jaw_penalty": 0, "jaw_support": 0}, "refine": {"smallest_piece": 0}}
-)
+NO_JAW = {"jaw_penalty": 0, "jaw_support": 0}
+
+AS_DECIDED = Config.model_validate({"scores": NO_JAW, "refine": {"smallest_piece": 0}})
 """The network's own decision: landmarks on a circle have no jaw."""
 
 
@@ -180,15 +181,81 @@ def face_with_jaw() -> FaceLandmarks:
 
 def test_the_neck_is_held_to_the_jaw_line() -> None:
     image = photo((20, 40, 50))
-    image[88:110, 35:55] = image[65, 45]  # as bright as the face, and below it
+    image[88:96, 43:47] = image[65, 45]  # as bright as the face, and below it
     face = face_with_jaw()
     masks = [
-        segmenter([face], Config.model_validate({"scores": {"jaw_penalty": penalty}})).segment(image).mask
+        segmenter([face], Config.model_validate({"scores": {"jaw_penalty": penalty}}), side_px=64)
+        .segment(image)
+        .mask
         for penalty in (0, 1e6)
     ]
-    assert masks[0][93:].any()
-    assert not masks[1][93:].any()
+    assert masks[0][94:].any()
+    assert not masks[1][94:].any()
     assert (masks[1][45:80, 35:55] == masks[0][45:80, 35:55]).all()
+
+
+def test_a_jaw_line_through_the_middle_of_the_networks_face_is_not_believed() -> None:
+    image = photo((20, 40, 50))
+    image[70:105, 20:70] = image[65, 45]  # the face goes on a good way below
+    face = face_with_jaw()
+    settings = {"scores": {"jaw_penalty": 1e6, "jaw_support": 1e6}}
+    held = segmenter([face], Config.model_validate(settings)).segment(image)
+    alone = segmenter([face]).segment(image)
+    np.testing.assert_array_equal(held.mask, alone.mask)
+    assert held.mask[93, 45] == 255
+
+
+def two_heads() -> tuple[Pixels, list[FaceLandmarks]]:
+    """One bright picture around two heads side by side: the network alone cannot tell them apart."""
+    image = photo((20, 40, 40), (66, 40, 40))
+    image[45:75, 30:100] = 255
+    return image, [with_outline(40, 60, 20), with_outline(86, 60, 20)]
+
+
+def with_outline(x: int, y: int, radius: int) -> FaceLandmarks:
+    """An upright head around x, y: the jaw on the lower half of a circle, all else in it."""
+    points = np.zeros((68, 2))
+    angles = np.linspace(np.pi, 0, 17)
+    points[:17] = np.stack([np.cos(angles), np.sin(angles)], 1)
+    points[17:27] = np.stack([np.linspace(-0.7, 0.7, 10), np.full(10, -0.5)], 1)
+    points[27:36] = np.stack([np.zeros(9), np.linspace(-0.3, 0.2, 9)], 1)
+    points[36:48] = np.stack([np.linspace(-0.6, 0.6, 12), np.full(12, -0.3)], 1)
+    points[48:68] = np.stack([np.linspace(-0.4, 0.4, 20), np.full(20, 0.5)], 1)
+    box = Box(x - radius, y - radius, 2 * radius, 2 * radius)
+    placed = np.asarray((points * radius + [x, y]).round(), np.int32)
+    return FaceLandmarks(placed, Detection(box, 1.0, "hog"))
+
+
+def test_the_neighbours_pixels_belong_to_the_neighbour() -> None:
+    image, heads = two_heads()
+    alone = segmenter(heads, Config.model_validate({"scores": {**NO_JAW, "neighbours": False}})).segment(
+        image
+    )
+    told = segmenter(heads, Config.model_validate({"scores": NO_JAW})).segment(image)
+    assert uncrop_mask(alone.faces[0].mask, alone.faces[0].crop)[60, 74] == 255
+    first, second = (uncrop_mask(face.mask, face.crop) for face in told.faces)
+    assert not first[:, 73:].any()
+    assert not second[:, :53].any()
+    assert np.count_nonzero(told.mask != alone.mask) < 20  # single pixels of the edge
+    assert (told.instances[60, 22:63] == 1).all() and (told.instances[60, 64:104] == 2).all()
+
+
+def test_a_head_that_is_not_wanted_keeps_its_pixels_too() -> None:
+    image, heads = two_heads()
+    settings = {"scores": NO_JAW, "faces": {"select": "largest"}}
+    result = segmenter(heads, Config.model_validate(settings)).segment(image)
+    assert len(result.faces) == 1
+    assert not result.mask[:, 73:].any()
+
+
+def test_a_head_found_twice_keeps_its_pixels_and_one_head_is_left_as_it_is() -> None:
+    image = photo((20, 40, 40))
+    twice = [with_outline(40, 60, 20), with_outline(44, 62, 20)]
+    settings = Config.model_validate({"scores": NO_JAW})
+    off = Config.model_validate({"scores": {**NO_JAW, "neighbours": False}})
+    for heads in (twice, twice[:1]):
+        with_rule, without = (segmenter(heads, config).segment(image) for config in (settings, off))
+        np.testing.assert_array_equal(with_rule.instances, without.instances)
 
 
 def test_a_small_crop_is_face_up_to_the_jaw_line() -> None:

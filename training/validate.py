@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 
 from pipeline.config import load_config
+from pipeline.outline import outline_points
 from pipeline.photo import PhotoSegmenter
 from training.conditions import CONDITIONS, GROUPS, HARD, PLAIN, Photograph, ruin
 from training.data import FloatArray, UInt8Array, celeba_mask, read_labels, read_prepared_landmarks, read_rgb
@@ -77,25 +78,15 @@ def held_out(data: Path) -> Iterator[tuple[str, Photograph]]:
 
 
 def landmark_outline(points: FloatArray, shape_hw: tuple[int, int]) -> UInt8Array:
-    """Fill the face outline of find_face_landmarks' ``createFullFace`` (utilities.cpp).
-
-    Jaw 0-16, then 26 if it lies right of 16, then 26, 24, 19, 17 each moved by (27 - 30), then 17 if left of
-    0.
+    """Fill the face outline of find_face_landmarks.
 
     Returns
     -------
     (h, w) uint8
         0 or 255.
     """
-    lift = points[27] - points[30]
-    outline = [points[index] for index in range(17)]
-    if points[26][0] > points[16][0]:
-        outline.append(points[26])
-    outline += [points[index] + lift for index in (26, 24, 19, 17)]
-    if points[17][0] < points[0][0]:
-        outline.append(points[17])
     mask = np.zeros(shape_hw, np.uint8)
-    cv2.fillPoly(mask, [np.round(np.stack(outline)).astype(np.int32)], 255)
+    cv2.fillPoly(mask, [np.round(outline_points(points)).astype(np.int32)], 255)
     return mask
 
 
