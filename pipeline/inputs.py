@@ -7,7 +7,8 @@ import itertools
 import os
 import stat
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -15,7 +16,8 @@ from typing import BinaryIO
 from pipeline.config import InputConfig
 from pipeline.errors import ConfigError, Problem
 from pipeline.files import printable
-from pipeline.formats import IMAGE_SUFFIXES, SNIFF_BYTES, sniff_format
+from pipeline.formats import IMAGE_SUFFIXES, SNIFF_BYTES, UNREAD_SUFFIXES, sniff_format
+from pipeline.output_directory import RUN_NAME, is_output_directory
 from pipeline.output_names import Namer, path_below
 
 _KEY = "input.paths"
@@ -47,13 +49,15 @@ def list_photos(
     output_directory: str | os.PathLike[str],
     case_sensitive: bool = True,
     stdin: BinaryIO | None = None,
+    on_left_out: Callable[[str], None] | None = None,
 ) -> list[PhotoPath]:
     """List the photographs that a configuration names; no pictures are held.
 
     Inputs keep their order; within a folder files are sorted by the bytes of their path. A folder gives the
     files that are images by their first bytes or by their name; a file that is named itself is always listed.
     Links are followed, each folder is entered once, and a link to a file that is listed anyway gives nothing
-    new. The output directory is never read, unless a file in it is named itself. Each path is listed once.
+    new. The output directory is never read, unless a file in it is named itself; nor is the one of another
+    run, which its ``run.json`` tells. Each path is listed once.
     Lines of a list file may be missing files: they fail one by one in the run. A list that holds NUL bytes is
     split there, not at line ends.
 
@@ -67,6 +71,9 @@ def list_photos(
         See `pipeline.output_names.Namer`.
     stdin
         Where ``-`` reads its list; standard input if None.
+    on_left_out
+        Called with a sentence about each other run's output that was left out, and one about the pictures of
+        kinds that are not read.
 
     Returns
     -------
@@ -89,12 +96,15 @@ def list_photos(
             problems.append(Problem("input", f"{_KEY}.{index}", f"{where}: {what}"))
     if problems:
         raise ConfigError(problems)
+    left_out = collector.left_out()
+    for sentence in left_out:
+        (on_left_out or (lambda sentence: None))(sentence)
     namer = Namer(collector.working_directory, case_sensitive=case_sensitive)
     photos = [collector.photo(root, relative, namer) for root, relative in collector.found]
     if not photos:
         shown = ", ".join(printable(text) for text in config.paths) or "no input at all"
         message = f"no photographs in {shown}; name a folder, a file, a glob, @list.txt or -"
-        raise ConfigError([Problem("input", _KEY, message)])
+        raise ConfigError([Problem("input", _KEY, ". ".join([message, *left_out]))])
     return photos
 
 
@@ -140,6 +150,22 @@ class _Collector:
         self._outside: set[str] = set()  # folders known to be neither the output directory nor in it
         self._entered: set[tuple[int, int]] = set()  # folders and files of the walk that is under way
         self._files: set[tuple[int, int]] = set()
+        self._earlier: dict[str, bool] = {}  # folder -> whether it is the output of another run
+        self._unread: set[str] = set()
+
+    def left_out(self) -> list[str]:
+        """What is told of the outputs of other runs, and of pictures of kinds that are not read."""
+        told = [
+            f"Left out: {printable(self._shown(folder))}, the results of another run. Name a folder in it to "
+            "read its pictures all the same"
+            for folder, is_output in sorted(self._earlier.items())
+            if is_output
+        ]
+        if self._unread:
+            counts = sorted(Counter(map(_suffix, self._unread)).items())
+            shown = ", ".join(f"{count} {suffix}" for suffix, count in counts)
+            told.append(f"Not read, being pictures of other kinds: {shown}. Save them as JPEG, PNG or TIFF")
+        return told
 
     def photo(self, root: str, relative: str, namer: Namer) -> PhotoPath:
         path = self._shown(str(Path(root, relative)) if relative else root)
@@ -159,12 +185,14 @@ class _Collector:
         """Add what a pattern found: folders with all in them, files if they are images."""
         root = self._absolute(fixed_part)
         for path in _without_loops(self._absolute(text) for text in paths):
-            if self._is_output(path):
+            if self._is_output(path) or self._is_in_earlier_output(path, root):
                 continue
             if _is_directory(path, must_exist=False):
                 self._add_folder(path, path if path_below(path, root) is None else root)
             elif _looks_like_image(path):
                 self._add_file(path, root)
+            else:
+                self._pass_over(path)
 
     def _add_file(self, path: str, root: str | None) -> None:
         below = path_below(path, root) if root else None
@@ -206,6 +234,8 @@ class _Collector:
             except OSError:
                 yield folder  # it fails as a photograph would, so that it is not overlooked
                 continue
+            if any(entry.name == RUN_NAME for entry in children) and self._is_earlier_output(prefix + folder):
+                continue
             for entry in children:
                 path = before + entry.name
                 if entry.is_symlink():
@@ -218,6 +248,8 @@ class _Collector:
                     if identity is not None:
                         self._files.add(identity)
                     yield path
+                else:
+                    self._pass_over(prefix + path)
             if not self._recursive:
                 break
         yield from (link for link in sorted(file_links, key=os.fsencode) if self._follow(prefix + link))
@@ -242,6 +274,23 @@ class _Collector:
         if not inside:
             self._outside.update(unknown[1:])
         return inside
+
+    def _is_earlier_output(self, folder: str) -> bool:
+        """Whether a folder is the output of another run; noted for `left_out`."""
+        folder = folder.rstrip(os.sep)
+        if folder not in self._earlier:
+            self._earlier[folder] = is_output_directory(folder)
+        return self._earlier[folder]
+
+    def _is_in_earlier_output(self, path: str, root: str) -> bool:
+        """Whether a path below a root lies in the output of another run that lies below it, too."""
+        folders = itertools.takewhile(lambda folder: folder != root, map(str, Path(path).parents))
+        return any(self._is_earlier_output(folder) for folder in folders)
+
+    def _pass_over(self, path: str) -> None:
+        """Note a picture of a kind that is not read."""
+        if _suffix(path) in UNREAD_SUFFIXES:
+            self._unread.add(path)
 
     def _enter(self, folder: str) -> bool:
         """Note a folder as entered; False for the output directory and for one that was entered before."""
@@ -296,7 +345,11 @@ def _is_directory(path: str, must_exist: bool) -> bool:
 
 
 def _has_image_suffix(path: str) -> bool:
-    return path[path.rfind(".") :].lower() in IMAGE_SUFFIXES
+    return _suffix(path) in IMAGE_SUFFIXES
+
+
+def _suffix(path: str) -> str:
+    return path[path.rfind(".") :].lower()
 
 
 def _looks_like_image(path: str) -> bool:

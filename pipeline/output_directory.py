@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,7 +12,25 @@ from pipeline import files
 from pipeline.errors import ConfigError, Problem
 from pipeline.output_names import is_case_sensitive
 
+RUN_NAME = "run.json"
+"""The file by which the output of a run is known; `pipeline.manifest.journal` writes it."""
+
+_OUR_KEYS = {"state", "config", "digest", "models", "working_directory"}
+_MOST_BYTES = 50_000_000
+
 _log = logging.getLogger(__name__)
+
+
+def is_output_directory(folder: str | Path) -> bool:
+    """Whether a folder holds the ``run.json`` of a run of ours, and so its results."""
+    path = Path(folder, RUN_NAME)
+    try:
+        if not path.is_file() or path.stat().st_size > _MOST_BYTES:
+            return False
+        loaded = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(loaded, dict) and loaded.keys() >= _OUR_KEYS
 
 
 def tells_case(directory: Path) -> bool:

@@ -90,7 +90,7 @@ def run(
         Results cannot be written any more.
     """
     models = (model_hashes or _default_model_hashes())(config)
-    photos = _list(config)
+    photos, left_out = _list(config)
     directory = Path(config.output.directory)
     executor = create_executor(config)
     settings = WorkerSettings(
@@ -114,6 +114,7 @@ def run(
                 "workers": executor.workers,
                 "threads": executor.threads,
             },
+            "left_out": left_out,
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         on_outcome = on_outcome or (lambda outcome: None)
@@ -129,13 +130,15 @@ def plan(config: Config, *, force: bool = False, model_hashes: ModelHashes | Non
         0; wrong configurations and models are raised as by `run`.
     """
     digest = result_digest(config, (model_hashes or _default_model_hashes())(config))
-    photos = _list(config)
+    photos, left_out = _list(config)
     records = read_manifest(Path(config.output.directory)) if config.execution.skip_done and not force else ()
     done = {record["name"] for record in records if _is_done(record, digest)}
     for photo in photos:
         what = "done before" if photo.name in done else "to do"
         print(f"{what:<12}{printable(photo.path)} -> {photo.name}")
     before = sum(photo.name in done for photo in photos)
+    for sentence in left_out:
+        print(f"{sentence}.")
     print(f"{len(photos)} photographs, {before} of them done before (unless they have changed since)")
     return EXIT_OK
 
@@ -190,7 +193,13 @@ class _Run:
                 self._finish(manifest, unclean or interrupted or self._executor.lost_workers > 0)
         seconds = time.monotonic() - start
         summary = RunSummary(
-            self._directory, len(photos), dict(self._counts), self._faces, seconds, interrupted
+            self._directory,
+            len(photos),
+            dict(self._counts),
+            self._faces,
+            seconds,
+            interrupted,
+            tuple(self._report["left_out"]),
         )
         if not self._quiet:
             print(summary, file=sys.stderr)
@@ -291,9 +300,16 @@ def _is_done(record: Mapping[str, Any], digest: str) -> bool:
     return record.get("status") in DONE and record.get("digest") == digest and bool(record.get("sha256"))
 
 
-def _list(config: Config) -> list[PhotoPath]:
-    directory = Path(config.output.directory)
-    return list_photos(config.input, output_directory=directory, case_sensitive=tells_case(directory))
+def _list(config: Config) -> tuple[list[PhotoPath], list[str]]:
+    """The photographs, and what is to be told of what was left out."""
+    directory, left_out = Path(config.output.directory), list[str]()
+    photos = list_photos(
+        config.input,
+        output_directory=directory,
+        case_sensitive=tells_case(directory),
+        on_left_out=left_out.append,
+    )
+    return photos, left_out
 
 
 @contextmanager

@@ -28,6 +28,8 @@ class RunSummary:
         Of the whole run.
     interrupted
         Whether it was stopped before its end; what was done is kept.
+    left_out
+        Sentences about what lies in the input folders and was not read.
     """
 
     directory: Path
@@ -36,6 +38,7 @@ class RunSummary:
     faces: int = 0
     seconds: float = 0.0
     interrupted: bool = False
+    left_out: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -57,6 +60,7 @@ class RunSummary:
             f"{self.total} photographs in {self.seconds:.1f} s: {', '.join(parts) or 'nothing done'}"
             f"; {self.faces} faces.",
             f"Results: {self.directory}",
+            *(f"{sentence}." for sentence in self.left_out),
         ]
         if self.counts.get("failed") or self.counts.get("partial"):
             lines.append(f"Failures: {command_line('manifest', 'failed', str(self.directory))}")

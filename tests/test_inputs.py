@@ -1,6 +1,7 @@
 """Listing photographs."""
 
 import io
+import json
 import os
 import time
 from pathlib import Path
@@ -213,3 +214,57 @@ def test_a_list_with_a_closed_folder_names_it(tmp_path: Path) -> None:
             names("@list.txt")
     finally:
         Path("closed").chmod(0o755)
+
+
+def left_out(*inputs: str, output: str = "output") -> tuple[list[str], list[str]]:
+    told: list[str] = []
+    photos = list_photos(InputConfig(paths=inputs), output_directory=output, on_left_out=told.append)
+    return [photo.name for photo in photos], told
+
+
+def put_run(folder: str) -> None:
+    run = {"state": "finished", "config": {}, "digest": "0", "models": {}, "working_directory": "/"}
+    put(f"{folder}/masks/in/1.png.png", f"{folder}/overlays/in/1.png.jpg")
+    put(f"{folder}/run.json", content=json.dumps(run).encode())
+
+
+def test_outputs_of_other_runs_are_left_out_and_said_once() -> None:
+    put("in/1.png", "in/b/2.png")
+    put_run("in/a")
+    put_run("in/b/deep")
+    told = [
+        f"Left out: in/{folder}, the results of another run. "
+        "Name a folder in it to read its pictures all the same"
+        for folder in ("a", "b/deep")
+    ]
+    assert left_out("in") == (["in/1.png", "in/b/2.png"], told)
+    assert left_out("in", "in/b", "in") == (["in/1.png", "in/b/2.png"], told)
+    assert left_out("in/**/*.*") == (["in/1.png", "in/b/2.png"], told)
+    assert left_out("in/*")[0] == ["in/1.png", "in/b/2.png"]
+    assert left_out("in/a/overlays") == (["in/a/overlays/in/1.png.jpg"], [])
+    assert left_out("in/a/overlays/**/*.jpg") == (["in/a/overlays/in/1.png.jpg"], [])
+    assert left_out("in/a/masks/in/1.png.png") == (["in/a/masks/in/1.png.png"], [])
+    with pytest.raises(ConfigError, match=r"no photographs in in/a; .*Left out: in/a, the results of"):
+        left_out("in/a")
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"state": "finished"}', b"\xff", b"[" * 100_000])
+def test_a_run_json_of_somebody_else_is_none_of_ours(content: bytes) -> None:
+    put("in/1.png")
+    put("in/run.json", content=content)
+    assert left_out("in") == (["in/1.png"], [])
+
+
+def test_pictures_of_kinds_that_are_not_read_are_named() -> None:
+    put("in/1.png")
+    put("in/a.psd", "in/deep/b.PSD", "in/c.exr", "in/d.svg", "in/notes.txt", content=b"8BPS")
+    put("in/e.tga", content=PNG)  # read by its content
+    told = (
+        "Not read, as pictures of these kinds are not: 1 .exr, 2 .psd, 1 .svg. Save them as JPEG, PNG or TIFF"
+    )
+    assert left_out("in") == (["in/1.png", "in/e.tga"], [told])
+    assert left_out("in/**/*")[1] == [told]
+    Path("in/1.png").unlink()
+    Path("in/e.tga").unlink()
+    with pytest.raises(ConfigError, match=r"no photographs in in; .*1 \.exr, 2 \.psd, 1 \.svg"):
+        left_out("in")

@@ -493,3 +493,17 @@ def test_the_manifest_tells_what_was_done_in_reading() -> None:
         assert np.asarray(overlay)[:5].max() < 20
     assert some(run(config(input={"background": "black"})).counts) == {"skipped": 2}
     assert "skipped" not in some(run(config(input={"background": "grey"})).counts)
+
+
+def test_what_was_left_out_is_told_at_the_end_and_in_run_json(capsys: pytest.CaptureFixture[str]) -> None:
+    photos(2)
+    Path("in/drawing.psd").write_bytes(b"8BPS")
+    assert run(config(output={"directory": "in/a"})).total == 2
+    summary = run(config(output={"directory": "in/b"}))
+    assert summary.total == 2
+    told = json.loads(Path("in/b/run.json").read_bytes())["left_out"]
+    assert [sentence[:15] for sentence in told] == ["Left out: in/a,", "Not read, as pi"]
+    assert all(f"{sentence}." in str(summary) for sentence in told)
+    runner.plan(config(output={"directory": "in/c"}), model_hashes=stand_ins.no_models)
+    shown = capsys.readouterr().out
+    assert "Left out: in/a, " in shown and "Left out: in/b, " in shown and "1 .psd" in shown

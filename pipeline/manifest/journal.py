@@ -19,10 +19,10 @@ from typing import Any, Self
 
 from pipeline.config import Config
 from pipeline.manifest.records import Record
+from pipeline.output_directory import RUN_NAME
 from pipeline.outputs import output_error, write_atomically
 
 MANIFEST_NAME = "manifest.jsonl"
-RUN_NAME = "run.json"
 DONE = ("ok", "no_face")
 
 _SYNC_INTERVAL_SECONDS = 1.0
