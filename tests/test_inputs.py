@@ -259,9 +259,7 @@ def test_pictures_of_kinds_that_are_not_read_are_named() -> None:
     put("in/1.png")
     put("in/a.psd", "in/deep/b.PSD", "in/c.exr", "in/d.svg", "in/notes.txt", content=b"8BPS")
     put("in/e.tga", content=PNG)  # read by its content
-    told = (
-        "Not read, as pictures of these kinds are not: 1 .exr, 2 .psd, 1 .svg. Save them as JPEG, PNG or TIFF"
-    )
+    told = "Not read, being pictures of other kinds: 1 .exr, 2 .psd, 1 .svg. Save them as JPEG, PNG or TIFF"
     assert left_out("in") == (["in/1.png", "in/e.tga"], [told])
     assert left_out("in/**/*")[1] == [told]
     Path("in/1.png").unlink()

@@ -502,7 +502,7 @@ def test_what_was_left_out_is_told_at_the_end_and_in_run_json(capsys: pytest.Cap
     summary = run(config(output={"directory": "in/b"}))
     assert summary.total == 2
     told = json.loads(Path("in/b/run.json").read_bytes())["left_out"]
-    assert [sentence[:15] for sentence in told] == ["Left out: in/a,", "Not read, as pi"]
+    assert [sentence[:15] for sentence in told] == ["Left out: in/a,", "Not read, being"]
     assert all(f"{sentence}." in str(summary) for sentence in told)
     runner.plan(config(output={"directory": "in/c"}), model_hashes=stand_ins.no_models)
     shown = capsys.readouterr().out
