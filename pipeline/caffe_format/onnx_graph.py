@@ -12,7 +12,9 @@ Operators and their semantics: the ONNX operator specification, opset 17. Three 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from os import PathLike
 from typing import Any
 
@@ -32,6 +34,9 @@ from pipeline.errors import ModelFormatError
 OPSET = 17
 IR_VERSION = 8
 
+CONTRIB = "com.microsoft"
+"""Domain of ONNX Runtime's own operators; graphs that use them run on no other runtime."""
+
 _MAX_BYTES = 2**31 - 1
 """Largest message that protobuf reads."""
 
@@ -39,6 +44,38 @@ _MODEL_GRAPH, _GRAPH_INITIALIZER = 7, 5
 _TENSOR_DIMS, _TENSOR_TYPE, _TENSOR_NAME, _TENSOR_RAW = 1, 2, 8, 9
 
 Array = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """A float32 constant that is made when it is written, so that not all of them are in memory at once.
+
+    Attributes
+    ----------
+    shape
+        Its shape.
+    make
+        Makes the array.
+    """
+
+    shape: tuple[int, ...]
+    make: Callable[[], NDArray[np.float32]]
+
+    @property
+    def dtype(self) -> np.dtype[np.float32]:
+        """Always float32."""
+        return np.dtype(np.float32)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the array."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+def array_of(constant: Array | Deferred) -> Array:
+    """The array itself, contiguous; made here if it is deferred."""
+    array = constant.make() if isinstance(constant, Deferred) else constant
+    return np.ascontiguousarray(array).reshape(constant.shape)
 
 
 def build_model(network: CaffeNetwork) -> onnx.ModelProto:
@@ -90,7 +127,7 @@ class GraphBuilder:
         self.name = name or "caffe"
         self.path = path
         self.nodes: list[onnx.NodeProto] = []
-        self.constants: dict[str, Array] = {}
+        self.constants: dict[str, Array | Deferred] = {}
         self.inputs: list[onnx.ValueInfoProto] = []
         self.outputs: list[onnx.ValueInfoProto] = []
 
@@ -120,7 +157,7 @@ class GraphBuilder:
         self.nodes.append(node)
         return output
 
-    def constant(self, name: str, value: Array) -> str:
+    def constant(self, name: str, value: Array | Deferred) -> str:
         """Add a constant and return its name."""
         self.constants[name] = value
         return name
@@ -129,18 +166,27 @@ class GraphBuilder:
         """Add a constant vector of int64 and return its name."""
         return self.constant(name, np.array(values, np.int64))
 
+    def reshape(self, value: str, name: str, shape: Sequence[int]) -> str:
+        """Give a value another shape (-1: whatever is left) and return its new name."""
+        return self.add("Reshape", [value, self.integers(f"{name}.shape", shape)], name)
+
+    def cut(self, value: str, name: str, starts: Sequence[int], ends: Sequence[int]) -> str:
+        """Cut rows and columns (the last two of four axes) out of a value and return the new name."""
+        numbers = {"starts": starts, "ends": ends, "axes": (2, 3)}
+        inputs = [self.integers(f"{name}.{part}", values) for part, values in numbers.items()]
+        return self.add("Slice", [value, *inputs], name)
+
     def model(self) -> onnx.ModelProto:
         """Put the model together in memory."""
-        model = self._skeleton()
+        model = self.skeleton()
         model.graph.initializer.extend(
-            numpy_helper.from_array(np.ascontiguousarray(value).reshape(value.shape), name)
-            for name, value in self.constants.items()
+            numpy_helper.from_array(array_of(value), name) for name, value in self.constants.items()
         )
         return model
 
     def write(self, path: str | PathLike[str]) -> None:
         """Write the model to a file, constants straight from their arrays; see `write_model`."""
-        model = self._skeleton()
+        model = self.skeleton()
         graph = model.graph.SerializeToString()
         model.ClearField("graph")
         heads = {name: _tensor_head(name, value) for name, value in self.constants.items()}
@@ -156,14 +202,17 @@ class GraphBuilder:
             file.write(length_tag(_MODEL_GRAPH, length))
             file.write(graph)
             for name, head in heads.items():
-                value = np.ascontiguousarray(self.constants[name])
+                value = array_of(self.constants[name])
                 file.write(length_tag(_GRAPH_INITIALIZER, len(head) + value.nbytes))
                 file.write(head)
                 file.write(value.reshape(-1).view(np.uint8).data)
 
-    def _skeleton(self) -> onnx.ModelProto:
+    def skeleton(self) -> onnx.ModelProto:
+        """The model without its constants."""
         graph = helper.make_graph(self.nodes, self.name, self.inputs, self.outputs)
         opsets = [helper.make_opsetid("", OPSET)]
+        if any(node.domain == CONTRIB for node in self.nodes):
+            opsets.append(helper.make_opsetid(CONTRIB, 1))
         return helper.make_model(graph, producer_name="uncrop", ir_version=IR_VERSION, opset_imports=opsets)
 
 
@@ -339,7 +388,7 @@ def _emit_power(graph: GraphBuilder, layer: Layer, bottom: str) -> None:
         bottom = graph.add(operator, [bottom, constant], result)
 
 
-def _tensor_head(name: str, value: Array) -> bytes:
+def _tensor_head(name: str, value: Array | Deferred) -> bytes:
     """Everything of a TensorProto up to its raw bytes."""
     element_type = helper.np_dtype_to_tensor_dtype(value.dtype)
     dims = b"".join(varint_field(_TENSOR_DIMS, size) for size in value.shape)

@@ -79,14 +79,19 @@ def specialise(network: CaffeNetwork, height: int, width: int, *, threads: int =
     ModelFormatError
         The network cannot take that size.
     """
-    return _Specialiser(network, height, width).build(threads).model()
+    return specialised_graph(network, height, width, threads=threads).model()
+
+
+def specialised_graph(network: CaffeNetwork, height: int, width: int, *, threads: int = 0) -> GraphBuilder:
+    """What `specialise` makes as a graph that passes can rewrite; parameters and errors as there."""
+    return _Specialiser(network, height, width).build(threads)
 
 
 def write_specialised(
     network: CaffeNetwork, height: int, width: int, path: str | PathLike[str], *, threads: int = 0
 ) -> None:
     """Write what `specialise` makes to a file, which appears whole or not at all; errors as there."""
-    _Specialiser(network, height, width).build(threads).write(path)
+    specialised_graph(network, height, width, threads=threads).write(path)
 
 
 def count_work(network: CaffeNetwork, height: int, width: int) -> Work:
@@ -214,11 +219,7 @@ class _Specialiser:
         offsets = [low for low, _ in value.region]
         starts = [low - offset for (low, _), offset in zip(wanted, offsets, strict=True)]
         ends = [high - offset for (_, high), offset in zip(wanted, offsets, strict=True)]
-        inputs = [
-            self.graph.integers(f"{name}.{part}", numbers)
-            for part, numbers in (("starts", starts), ("ends", ends), ("axes", [2, 3]))
-        ]
-        return self.graph.add("Slice", [value.name, *inputs], f"{name}@cut")
+        return self.graph.cut(value.name, f"{name}@cut", starts, ends)
 
     def _cut_or_pad(self, source: int, wanted: Region, name: str) -> tuple[str, list[int]]:
         """As `_cut`, for cells of which some may lie outside the frame: those that exist, and the padding."""
