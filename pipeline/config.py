@@ -128,6 +128,7 @@ class EngineConfig(_Section):
     device: Annotated[str, Field(min_length=1)] = "cpu"
     precision: Literal["f32", "bf16", "f16"] = "f32"
     threads: Positive | Auto = "auto"
+    fast_convolutions: bool = True
     cache_directory: str | None = None
     caffe: CaffeEngineConfig = CaffeEngineConfig()
 

@@ -207,11 +207,16 @@ class GraphBuilder:
                 file.write(head)
                 file.write(value.reshape(-1).view(np.uint8).data)
 
+    @property
+    def needs_onnxruntime(self) -> bool:
+        """Whether it uses ONNX Runtime's own operators."""
+        return any(node.domain == CONTRIB for node in self.nodes)
+
     def skeleton(self) -> onnx.ModelProto:
         """The model without its constants."""
         graph = helper.make_graph(self.nodes, self.name, self.inputs, self.outputs)
         opsets = [helper.make_opsetid("", OPSET)]
-        if any(node.domain == CONTRIB for node in self.nodes):
+        if self.needs_onnxruntime:
             opsets.append(helper.make_opsetid(CONTRIB, 1))
         return helper.make_model(graph, producer_name="uncrop", ir_version=IR_VERSION, opset_imports=opsets)
 

@@ -1,9 +1,9 @@
 """Which convolutions of a graph are worth making fast, and how their results are cut into tiles.
 
 Costs are estimated from shapes in units of one multiply-add of the plain convolution, with factors measured
-on a CPU with AVX-512 (ONNX Runtime 1.31, one and two threads). The plain convolution reaches 140 multiply-adds
-a nanosecond there and the batched product 110, so transforms weigh more than elsewhere, and what is taken
-there is a gain on slower arithmetic, too.
+on a CPU with AVX-512 (ONNX Runtime 1.31, one and two threads). The plain convolution reaches 140
+multiply-adds a nanosecond there and the batched product 110, so transforms weigh more than elsewhere, and
+what is taken there is a gain on slower arithmetic, too.
 """
 
 from __future__ import annotations

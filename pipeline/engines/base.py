@@ -25,6 +25,8 @@ class EngineInfo:
         ``f32``, ``bf16`` or ``f16``: the precision in which convolutions run.
     threads
         Threads one prediction may use.
+    fast_convolutions
+        Whether large convolutions are done with fewer multiplications (``engine.fast_convolutions``).
     """
 
     name: str
@@ -32,6 +34,7 @@ class EngineInfo:
     device: str
     precision: str
     threads: int
+    fast_convolutions: bool = False
 
 
 class Engine(Protocol):

@@ -31,6 +31,8 @@ class Sessions:
         See `GraphCache`.
     start
         Starts a session: graph, and the input (height, width) that is fixed for it or None for any.
+    fast
+        Take graphs with fast convolutions for fixed sizes, see `graph_cache.convert`.
     """
 
     def __init__(
@@ -38,16 +40,19 @@ class Sessions:
         model: ModelFiles,
         cache_directory: str | None,
         start: Callable[[Path, tuple[int, int] | None], Any],
+        *,
+        fast: bool = False,
     ) -> None:
         self._model = model
         self._graphs = GraphCache(model, cache_directory)
         self._start = start
+        self._fast = fast
         self._seen: Counter[tuple[int, int]] = Counter()
         self._running: OrderedDict[tuple[int, int] | None, Any] = OrderedDict()
         self._limit = 4
 
-    def open(self) -> None:
-        """Start the session for the network's own input size.
+    def open(self) -> Any:
+        """Start the session for the network's own input size, and return it.
 
         Raises
         ------
@@ -57,7 +62,7 @@ class Sessions:
         self._limit = 2 if self._model.caffemodel.stat().st_size >= LARGE_BYTES else 4
         height, width = read_deploy(self._model.prototxt).layers[0].params["shape"][0][2:]
         self._seen[height, width] = SPECIALISE_AFTER
-        self.session((height, width))
+        return self.session((height, width))
 
     def session(self, shape_hw: tuple[int, int]) -> Any:
         """The session to run an input of that height and width with."""
@@ -66,7 +71,7 @@ class Sessions:
         if key not in self._running:
             while len(self._running) >= self._limit:
                 self._running.popitem(last=False)
-            self._running[key] = self._start(self._graphs.graph(key), key)
+            self._running[key] = self._start(self._graphs.graph(key, fast=self._fast), key)
         self._running.move_to_end(key)
         return self._running[key]
 

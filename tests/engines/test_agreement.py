@@ -100,7 +100,7 @@ def test_a_size_that_gets_its_own_session_keeps_its_scores(
     found = engine_scores(settings(name), narrow_model, *[batch] * (SPECIALISE_AFTER + 1))
     expected = opencv_scores(narrow_model, batch)
     assert all(difference(scores, expected) < TOLERANCE for scores in found)
-    assert list(graph_folder.glob("narrow_21-*/57x91.onnx"))
+    assert list(graph_folder.glob("narrow_21-*/57x91*.onnx"))
 
 
 BY_OTHER_HANDS = r"""
