@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
 
 import onnx
 from onnx import TensorProto, helper, numpy_helper
@@ -30,8 +32,8 @@ class StaticGraph:
 
     def __init__(self, graph: GraphBuilder) -> None:
         self.graph = graph
-        self.inputs = [_one_picture(value) for value in graph.inputs]
-        self.outputs = [_one_picture(value) for value in graph.outputs]
+        self.inputs = [self._one_picture(value) for value in graph.inputs]
+        self.outputs = [self._one_picture(value) for value in graph.outputs]
         self._readers: dict[str, list[onnx.NodeProto]] = defaultdict(list)
         for node in graph.nodes:
             for name in node.input:
@@ -80,18 +82,19 @@ class StaticGraph:
                 model.graph.input.append(helper.make_tensor_value_info(name, kind, value.shape))
         inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True).graph
         for value in (*inferred.input, *inferred.value_info, *inferred.output):
-            dims = value.type.tensor_type.shape.dim
-            if not all(dim.HasField("dim_value") for dim in dims):
-                raise ModelError(self.graph.path, f"the shape of {value.name!r} is not known beforehand")
-            shapes[value.name] = tuple(dim.dim_value for dim in dims)
+            shapes[value.name] = self._known(value, value.type.tensor_type.shape.dim)
         return shapes
+
+    def _one_picture(self, value: onnx.ValueInfoProto) -> onnx.ValueInfoProto:
+        shape = self._known(value, value.type.tensor_type.shape.dim[1:])
+        return helper.make_tensor_value_info(value.name, TensorProto.FLOAT, [1, *shape])
+
+    def _known(self, value: onnx.ValueInfoProto, dims: Sequence[Any]) -> tuple[int, ...]:
+        if not all(dim.HasField("dim_value") for dim in dims):
+            raise ModelError(self.graph.path, f"the shape of {value.name!r} is not known beforehand")
+        return tuple(dim.dim_value for dim in dims)
 
 
 def attribute(node: onnx.NodeProto, name: str, default: tuple[int, ...]) -> tuple[int, ...]:
     """A list of integers among a node's attributes."""
     return next((tuple(part.ints) for part in node.attribute if part.name == name), default)
-
-
-def _one_picture(value: onnx.ValueInfoProto) -> onnx.ValueInfoProto:
-    shape = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
-    return helper.make_tensor_value_info(value.name, TensorProto.FLOAT, [1, *shape[1:]])

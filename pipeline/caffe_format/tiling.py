@@ -15,15 +15,17 @@ import onnx
 from pipeline.caffe_format.static_graph import StaticGraph, attribute
 
 _WINDOWS = {3: ((6, 6), (8, 8)), 5: ((6, 6), (8, 8)), 7: ((8, 8), (10, 8))}
-"""Filter size -> window sizes (rows, columns) to choose from, each a key of `POINTS`."""
+"""Filter size -> window sizes (rows, columns) to choose from, small ones first; `POINTS` knows each."""
 
 _GAIN = 0.9
-"""Only what takes at most this share of the plain convolution's time is worth it."""
+"""Only what takes at most this share of the time is worth more weights and more rounding."""
 
-_PRODUCT, _LANES = 1.25, 16
+_PRODUCT, _LANES = 1.35, 16
 """Cost of a multiply-add of the batched product; tiles are multiplied so many at a time."""
-_WEIGHT, _WINDOW, _RESULT = 7.0, 100.0, 100.0
-"""Cost of reading a weight, of a number of the transformed windows, of a number of the products."""
+_WEIGHT, _WEIGHT_READ = 10.0, 30.0
+"""Cost of a weight beside its products, and the least cost with them: that of reading it from memory."""
+_WINDOW, _RESULT = 100.0, 100.0
+"""Cost of a number of the transformed windows, and of a number of the products."""
 _POOLED, _WRITTEN = 50.0, 120.0
 """Cost of a number that is pooled, and of one that is put into its place."""
 
@@ -108,15 +110,16 @@ class Tiling:
         written = float(outputs * self.tiles * self.tile_hw[0] * self.tile_hw[1])
         last = written * _WRITTEN if convolution.pooling is None else written * (_POOLED + _WRITTEN / 4)
         transforms = self.points * self.tiles * (_WINDOW * channels + _RESULT * outputs)
-        return weights * (lanes * _PRODUCT + _WEIGHT) + transforms + last
+        return weights * max(lanes * _PRODUCT + _WEIGHT, _WEIGHT_READ) + transforms + last
 
 
 def best_tiling(convolution: Convolution) -> Tiling | None:
     """The tiling that is expected to take the least time, if that is a gain."""
-    tilings = [Tiling.of(convolution, window) for window in _WINDOWS.get(convolution.filter_size, ())]
-    best = min(tilings, key=lambda tiling: tiling.cost(convolution), default=None)
-    if best is None or best.cost(convolution) > _GAIN * convolution.plain_cost:
-        return None
+    best, cost = None, convolution.plain_cost
+    for window in _WINDOWS.get(convolution.filter_size, ()):
+        tiling = Tiling.of(convolution, window)
+        if tiling.cost(convolution) < _GAIN * cost:
+            best, cost = tiling, tiling.cost(convolution)
     return best
 
 

@@ -107,13 +107,14 @@ class _Rewriter:
         tile_h, tile_w = tiling.tile_hw
         if convolution.pooling is not None:
             tile_h, tile_w = tile_h // 2, tile_w // 2
-            blocks = self.fast.reshape(value, f"{name}@blocks", (4, -1))
-            value = graph.add("ReduceMax", [blocks], f"{name}@largest", axes=[0], keepdims=0)
+            shape = (1, tile_h * tile_w, 4, convolution.outputs * tiling.tiles)
+            blocks = graph.reshape(value, f"{name}@blocks", shape)
+            value = graph.add("MaxPool", [blocks], f"{name}@largest", kernel_shape=[4, 1])
         value = self._bias_and_relu(convolution, tiling, value)
         down, across = tiling.tiles_hw
-        columns = self.fast.reshape(value, f"{name}@columns", (tile_w, -1))
+        columns = graph.reshape(value, f"{name}@columns", (tile_w, -1))
         rows = graph.add("Transpose", [columns], f"{name}@interleaved", perm=[1, 0])
-        rows = self.fast.reshape(rows, f"{name}@rows", (tile_h, convolution.outputs * down, across * tile_w))
+        rows = graph.reshape(rows, f"{name}@rows", (tile_h, convolution.outputs * down, across * tile_w))
         value = graph.add("Transpose", [rows], f"{name}@placed", perm=[1, 0, 2])
         held = tile_h * down, tile_w * across
         self._finish(convolution, value, held)
@@ -124,7 +125,7 @@ class _Rewriter:
         size_hw = self.sizes_hw.get(node.input[0], self.static.shape(node.input[0])[2:])
         top, left = attribute(node, "pads", (0, 0, 0, 0))[:2]
         far = _far_pads(tiling, (top, left), size_hw)
-        pictures = self.fast.reshape(node.input[0], f"{name}@pictures", (convolution.channels, 1, *size_hw))
+        pictures = graph.reshape(node.input[0], f"{name}@pictures", (convolution.channels, 1, *size_hw))
         windows = both_axes(axes[0].windows, axes[1].windows).astype(np.float32)
         windows = windows.reshape(tiling.points, 1, *tiling.window_hw)
         value = graph.add(
@@ -135,7 +136,7 @@ class _Rewriter:
             strides=tiling.tile_hw,
             pads=[top, left, *(max(pad, 0) for pad in far)],
         )
-        flat = self.fast.reshape(value, f"{name}@tiles", (convolution.channels, tiling.points, tiling.tiles))
+        flat = graph.reshape(value, f"{name}@tiles", (convolution.channels, tiling.points, tiling.tiles))
         weights = self.static.graph.constants[node.input[1]]
         shape = tiling.points, convolution.outputs, convolution.channels
 
@@ -151,24 +152,24 @@ class _Rewriter:
     def _bias_and_relu(self, convolution: Convolution, tiling: Tiling, value: str) -> str:
         graph, node, name = self.fast, convolution.node, convolution.node.output[0]
         if len(node.input) > 2:
-            by_channel = self.fast.reshape(value, f"{name}@channels", (-1, convolution.outputs, tiling.tiles))
+            by_channel = graph.reshape(value, f"{name}@channels", (-1, convolution.outputs, tiling.tiles))
             bias = graph.constant(f"{name}.bias", self.static.constant(node.input[2]).reshape(-1, 1))
             value = graph.add("Add", [by_channel, bias], f"{name}@biased")
         return graph.add("Relu", [value], f"{name}@positive") if convolution.relu else value
 
     def _finish(self, convolution: Convolution, value: str, held: tuple[int, int]) -> None:
         """Name the result, and cut off what it has too much, unless its reader does not mind."""
-        name = convolution.result
+        graph, name = self.fast, convolution.result
         height, width = self.static.shape(name)[2:]
         whole = (1, convolution.outputs, *held)
         if held == (height, width):
-            self.fast.reshape(value, name, whole)
+            graph.reshape(value, name, whole)
         elif self._may_be_larger(name, held):
-            self.fast.reshape(value, name, whole)
+            graph.reshape(value, name, whole)
             self.sizes_hw[name] = held
         else:
-            value = self.fast.reshape(value, f"{name}@whole", whole)
-            self.fast.cut(value, name, (0, 0), (height, width))
+            value = graph.reshape(value, f"{name}@whole", whole)
+            graph.cut(value, name, (0, 0), (height, width))
 
     def _may_be_larger(self, name: str, held: tuple[int, int]) -> bool:
         """Whether the only reader is a fast convolution that takes no other tiles of a larger picture."""
@@ -219,11 +220,11 @@ def _far_pads(tiling: Tiling, near: tuple[int, int], size_hw: tuple[int, ...]) -
 
 
 def _result_order(tile_hw: tuple[int, int], *, pooled: bool) -> list[int]:
-    """Order of a tile's numbers: by the place in the pooling window, then by column, then by row."""
+    """Order of a tile's numbers: by column, then by row, those of a pooling window together."""
     step = 2 if pooled else 1
     rows, columns = (range(0, size, step) for size in tile_hw)
     return [
         (row + down) * tile_hw[1] + column + across
-        for down, across in product(range(step), range(step))
         for column, row in product(columns, rows)
+        for down, across in product(range(step), range(step))
     ]

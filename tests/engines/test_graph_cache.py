@@ -108,7 +108,7 @@ def test_concurrent_starts_convert_once(narrow_model: ModelFiles, tmp_path: Path
 def test_a_killed_build_leaves_nothing_in_the_way(
     narrow_model: ModelFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def killed(*arguments: object) -> None:
+    def killed(*arguments: object, **keywords: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
