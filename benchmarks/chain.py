@@ -40,10 +40,10 @@ from pipeline.config import Config, EngineConfig, NetworkConfig
 from pipeline.engines.base import Engine
 from pipeline.engines.registry import create_engine
 from pipeline.executors.process import ProcessExecutor
+from pipeline.executors.tasks import Task
 from pipeline.executors.worker import Outcome, WorkerSettings
 from pipeline.loading import model_hashes
-from pipeline.manifest.journal import result_digest
-from pipeline.manifest.records import Task
+from pipeline.manifest.digest import result_digest
 from pipeline.models.catalogue import resolve_model
 from pipeline.photo import PhotoSegmenter
 

@@ -18,6 +18,9 @@ from pipeline.errors import ConfigError, Problem
 
 Positive = Annotated[int, Field(gt=0, strict=True)]
 Auto = Literal["auto"]
+NO_RESULT = "NO_RESULT"
+"""Marks a key or section whose value shapes no result: a change of it leaves what was done done."""
+
 _MAX_DEPTH = 8
 _COLOURS = {"white": "#ffffff", "grey": "#808080", "black": "#000000"}
 _log = logging.getLogger(__name__)
@@ -46,9 +49,9 @@ class InputConfig(_Section):
     ``background`` is what is seen through transparent pixels.
     """
 
-    paths: tuple[Annotated[str, Field(min_length=1)], ...] = ("data/samples",)
-    recursive: bool = True
-    max_pixels: Positive = 200_000_000
+    paths: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], NO_RESULT] = ("data/samples",)
+    recursive: Annotated[bool, NO_RESULT] = True
+    max_pixels: Annotated[Positive, NO_RESULT] = 200_000_000
     background: Annotated[str, AfterValidator(_known_colour)] = "white"
 
     @property
@@ -61,7 +64,7 @@ class InputConfig(_Section):
 class OutputConfig(_Section):
     """What is written, where, and on which pixel grid."""
 
-    directory: Annotated[str, Field(min_length=1)] = "output"
+    directory: Annotated[str, Field(min_length=1), NO_RESULT] = "output"
     orientation: Literal["upright", "stored"] = "upright"
     masks: bool = True
     instances: bool = True
@@ -111,7 +114,7 @@ class NetworkConfig(_Section):
     scale: bool = True
     upsample: Literal["scores", "nearest"] = "scores"
     mirror: bool = False
-    batch_size: Positive = 8
+    batch_size: Annotated[Positive, NO_RESULT] = 8
 
 
 class CaffeEngineConfig(_Section):
@@ -127,10 +130,10 @@ class EngineConfig(_Section):
     name: Literal["onnxruntime", "openvino", "caffe", "constant"] = "onnxruntime"
     device: Annotated[str, Field(min_length=1)] = "cpu"
     precision: Literal["f32", "bf16", "f16"] = "f32"
-    threads: Positive | Auto = "auto"
+    threads: Annotated[Positive | Auto, NO_RESULT] = "auto"
     fast_convolutions: bool = True
-    cache_directory: str | None = None
-    caffe: CaffeEngineConfig = CaffeEngineConfig()
+    cache_directory: Annotated[str | None, NO_RESULT] = None
+    caffe: Annotated[CaffeEngineConfig, NO_RESULT] = CaffeEngineConfig()
 
 
 class ScoresConfig(_Section):
@@ -187,8 +190,19 @@ class Config(_Section):
     engine: EngineConfig = EngineConfig()
     scores: ScoresConfig = ScoresConfig()
     refine: RefineConfig = RefineConfig()
-    execution: ExecutionConfig = ExecutionConfig()
-    server: ServerConfig = ServerConfig()
+    execution: Annotated[ExecutionConfig, NO_RESULT] = ExecutionConfig()
+    server: Annotated[ServerConfig, NO_RESULT] = ServerConfig()
+
+
+def shaping(section: BaseModel) -> dict[str, Any]:
+    """The values of a configuration that shape results, for JSON: all but those marked `NO_RESULT`."""
+    values: dict[str, Any] = {}
+    dumped = section.model_dump(mode="json")
+    for name, field in type(section).model_fields.items():
+        if NO_RESULT not in field.metadata:
+            value = getattr(section, name)
+            values[name] = shaping(value) if isinstance(value, BaseModel) else dumped[name]
+    return values
 
 
 def load_config(

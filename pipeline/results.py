@@ -16,7 +16,7 @@ from pipeline.config import OutputConfig
 if TYPE_CHECKING:
     from pipeline.crop import FaceCrop
 
-Status = Literal["ok", "no_face", "partial", "failed", "skipped"]
+Status = Literal["ok", "no_face", "partial", "failed"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,11 +31,13 @@ from pipeline.environment import describe_machine, describe_program
 from pipeline.errors import EXIT_OK, ConfigError, OutputError, Problem
 from pipeline.executors.base import Executor
 from pipeline.executors.registry import create_executor
+from pipeline.executors.tasks import Task
 from pipeline.executors.worker import Outcome, SegmenterFactory, WorkerSettings
 from pipeline.files import printable
 from pipeline.inputs import PhotoPath, list_photos
-from pipeline.manifest.journal import DONE, Manifest, read_manifest, read_run, result_digest, write_run
-from pipeline.manifest.records import Task, recorded_files
+from pipeline.manifest.digest import result_digest
+from pipeline.manifest.journal import DONE, Manifest, read_manifest, read_run, write_run
+from pipeline.manifest.records import recorded_files
 from pipeline.output_directory import locked, prepared, tells_case
 from pipeline.outputs import remove_leftovers
 from pipeline.progress import Progress

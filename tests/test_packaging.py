@@ -22,6 +22,9 @@ PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf
 LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-gpu.lock", "requirements-caffe.lock")
 PYTHONS = ("3.11", "3.12", "3.13")
 
+# Extras that the program itself uses where they are installed.
+OF_THE_PROGRAM = ("formats", "openvino", "ray", "serve", "video")
+
 # Distributions whose modules are named differently.
 MODULE_NAMES = {
     "dlib-bin": "dlib",
@@ -29,6 +32,7 @@ MODULE_NAMES = {
     "opencv-python-headless": "cv2",
     "pillow": "PIL",
     "pillow-jxl-plugin": "pillow_jxl",
+    "python-multipart": "multipart",
     "scikit-image": "skimage",
     "pytest-timeout": "pytest_timeout",
     "pyyaml": "yaml",
@@ -91,7 +95,7 @@ def test_locks_name_no_index_and_no_path(name: str) -> None:
     ("name", "extras"),
     [
         ("requirements.lock", ()),
-        ("requirements-dev.lock", ("dev", "openvino", "ray")),
+        ("requirements-dev.lock", ("dev", *OF_THE_PROGRAM)),
         ("requirements-gpu.lock", ("gpu",)),
     ],
 )
@@ -173,7 +177,7 @@ def _program() -> list[Path]:
 
 
 def test_the_program_imports_only_what_is_declared() -> None:
-    declared = _modules_of(_asked("formats", "openvino", "ray", "serve", "video"))
+    declared = _modules_of(_asked(*OF_THE_PROGRAM))
     undeclared = {name: file for name, file in _third_party(_program()).items() if name not in declared}
     assert undeclared == {}
 
@@ -187,7 +191,7 @@ def test_nothing_is_declared_that_the_program_does_not_use() -> None:
 
 def test_tests_and_training_import_only_what_is_declared() -> None:
     files = [file for folder in ("tests", "training", "benchmarks") for file in (ROOT / folder).rglob("*.py")]
-    declared = _modules_of(_asked("dev", "formats", "openvino", "ray", "serve", "training", "video"))
+    declared = _modules_of(_asked("dev", "training", *OF_THE_PROGRAM))
     undeclared = {name: file for name, file in _third_party(files).items() if name not in declared}
     assert undeclared == {}
 

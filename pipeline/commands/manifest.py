@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 from pipeline.errors import EXIT_OK, UsageError
 from pipeline.manifest.journal import MANIFEST_NAME
 from pipeline.manifest.reports import RETRY_NAME, failed, retry, summary
+from pipeline.manifest.schema import json_schema
 
 ACTIONS = {
     "summary": (summary, "count photographs by status and reason"),
@@ -19,6 +21,7 @@ ACTIONS = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    actions.add_parser("schema", help="print the JSON Schema of a line of the manifest")
     for name, (_, explanation) in ACTIONS.items():
         action = actions.add_parser(name, help=explanation, description=explanation)
         action.add_argument("output", type=Path, metavar="OUTPUT", help="the output directory")
@@ -26,6 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(options: argparse.Namespace) -> int:
     """Run the command; returns the exit code."""
+    if options.action == "schema":
+        print(json.dumps(json_schema(), indent=2))
+        return EXIT_OK
     directory: Path = options.output
     if not (directory / MANIFEST_NAME).is_file():
         raise UsageError(f"{directory}: no {MANIFEST_NAME} there; name the output directory of a run")

@@ -10,8 +10,11 @@ from typing import Protocol
 from pipeline.config import Config
 from pipeline.errors import PhotoError
 from pipeline.executors.leavings import content_sha256, settle_old_outputs
-from pipeline.executors.worker import Outcome, WorkerSettings
-from pipeline.manifest.records import Task, failed_record
+from pipeline.executors.tasks import Task
+from pipeline.executors.worker import Outcome, WorkerSettings, blank_of
+from pipeline.files import printable
+from pipeline.manifest.records import error_entry
+from pipeline.results import StageError
 
 
 class Executor(Protocol):
@@ -103,7 +106,9 @@ class Attempt:
             One cannot be removed.
         """
         output = settings.config.output
-        record = failed_record(self.task, settings.digest, output.orientation, error)
+        record = blank_of(self.task, settings)
+        message = f"{printable(self.task.path)}: {error}"
+        record["errors"] = [error_entry(StageError(error.stage, type(error).__name__, message))]
         record["sha256"] = content_sha256(self.task.path)
         settle_old_outputs(Path(output.directory), self.task, record)
         return Outcome(self.task.name, record)

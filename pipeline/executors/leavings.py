@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.errors import ImageReadError
+from pipeline.executors.tasks import Task
 from pipeline.images import file_sha256
-from pipeline.manifest.records import Record, Task
+from pipeline.manifest.schema import Record
 from pipeline.outputs import remove_all_outputs
 
 

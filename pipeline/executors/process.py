@@ -31,8 +31,8 @@ from pipeline.executors.base import (
     thread_environment,
 )
 from pipeline.executors.children import cause_of_death, die_with_parent, end_process, inherited, memory_mb
+from pipeline.executors.tasks import Task
 from pipeline.executors.worker import Outcome, Worker, WorkerSettings
-from pipeline.manifest.records import Task
 
 _LIMITS_INTERVAL_SECONDS = 0.2
 """How often at least all workers are held against their limits, also while some of them speak."""

@@ -25,8 +25,8 @@ from pipeline.errors import (
     WorkerLostError,
 )
 from pipeline.executors.base import MAX_FAILED_STARTS, Attempt
+from pipeline.executors.tasks import Task
 from pipeline.executors.worker import Outcome, Worker, WorkerSettings
-from pipeline.manifest.records import Task
 
 try:
     import ray

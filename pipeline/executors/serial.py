@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from pipeline.config import Config
 from pipeline.environment import usable_cores
 from pipeline.executors.base import settle_threads
+from pipeline.executors.tasks import Task
 from pipeline.executors.worker import Outcome, Worker, WorkerSettings
-from pipeline.manifest.records import Task
 
 
 class SerialExecutor:

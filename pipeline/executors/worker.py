@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 from pipeline.config import Config
 from pipeline.errors import EngineUnavailableError, ImageReadError, OutputError, PhotoError, UncropError
 from pipeline.executors.leavings import content_sha256, settle_old_outputs
+from pipeline.executors.tasks import Task
 from pipeline.files import printable
 from pipeline.images import file_sha256, read_photo
-from pipeline.manifest.records import Record, Task, blank_record, error_entry, face_entry, recorded_files
+from pipeline.manifest.records import blank_record, error_entry, face_entry, recorded_files
+from pipeline.manifest.schema import Record
 from pipeline.outputs import remove_outputs, write_outputs
 from pipeline.results import PhotoResult, StageError
 from pipeline.stages import Stages
@@ -56,7 +58,7 @@ class WorkerSettings:
     factory
         Loads the models.
     digest
-        What shapes the results; see `pipeline.manifest.journal.result_digest`.
+        What shapes the results; see `pipeline.manifest.digest.result_digest`.
     working_directory
         Where relative paths start.
     log_level
@@ -170,6 +172,17 @@ class Worker:
             return False
 
 
+def blank_of(task: Task, settings: WorkerSettings) -> Record:
+    """Start the record of a task."""
+    return blank_record(
+        name=task.name,
+        path=task.path,
+        root=task.root,
+        digest=settings.digest,
+        orientation=settings.config.output.orientation,
+    )
+
+
 class _Job:
     """One photograph on its way."""
 
@@ -180,7 +193,7 @@ class _Job:
         self._segmenter = segmenter
         self._stages = Stages()
         self._task = task
-        self._record = blank_record(task, settings.digest, settings.config.output.orientation)
+        self._record = blank_of(task, settings)
         self._record["engine"] = {key: value for key, value in engine.items() if key != "threads"}
 
     def run(self) -> Record:
@@ -197,7 +210,7 @@ class _Job:
             shown = printable(self._task.path)
             if shown not in message:
                 message = f"{shown}: {message}"
-            self._record.update(status="failed", faces=[], files={})
+            self._record |= {"status": "failed", "faces": [], "files": {}}
             self._record["errors"] = [error_entry(StageError(stage, type(error).__name__, message))]
             if self._record["sha256"] is None:
                 self._record["sha256"] = content_sha256(self._task.path)
@@ -214,26 +227,26 @@ class _Job:
                 background_rgb=config.input.background_rgb,
             )
         height, width = photo.pixels.shape[:2]
-        self._record.update(
-            sha256=photo.sha256,
-            format=photo.format,
-            size_wh=[width, height],
-            stored_size_wh=list(photo.stored_size_wh),
-            stored_orientation=photo.orientation,
-            frames_not_read=photo.frames - 1,
-            notes=list(photo.notes),
-        )
+        self._record |= {
+            "sha256": photo.sha256,
+            "format": photo.format,
+            "size_wh": [width, height],
+            "stored_size_wh": list(photo.stored_size_wh),
+            "stored_orientation": photo.orientation,
+            "frames_not_read": photo.frames - 1,
+            "notes": list(photo.notes),
+        }
         result = self._segmenter.segment(photo.pixels, self._stages)
         with self._stages.stage("output"):
             files, face_files = write_outputs(
                 result, photo.pixels, photo.orientation, self._task.name, config.output, photo.alpha
             )
-        self._record.update(
-            status=result.status,
-            faces=[
+        self._record |= {
+            "status": result.status,
+            "faces": [
                 face_entry(number, face, result, written)
                 for number, (face, written) in enumerate(zip(result.faces, face_files, strict=True), start=1)
             ],
-            files=files,
-            errors=[error_entry(error) for error in result.errors],
-        )
+            "files": files,
+            "errors": [error_entry(error) for error in result.errors],
+        }

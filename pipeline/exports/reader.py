@@ -35,6 +35,7 @@ from pipeline.exports.grid import (
 from pipeline.exports.values import ExportPhoto, Instance, MaskWindow
 from pipeline.images import to_stored_orientation
 from pipeline.manifest.journal import MANIFEST_NAME, read_manifest, read_run
+from pipeline.manifest.schema import Record
 
 Grid = Literal["run", "upright", "stored"]
 """Which pixel grid an export lies on; ``run``: that of the run's own masks."""
@@ -122,7 +123,7 @@ class RunReader:
         """
         return self._photo(1, record)[0]
 
-    def records(self) -> Iterator[dict[str, Any]]:
+    def records(self) -> Iterator[Record]:
         """The records of all photographs that can be exported."""
         for record in read_manifest(self.directory):
             if record.get("status") in EXPORTED and record.get("size_wh"):
@@ -142,7 +143,7 @@ class RunReader:
         """The review layer of the directory."""
         return self._corrections
 
-    def _records(self) -> Iterator[dict[str, Any]]:
+    def _records(self) -> Iterator[Record]:
         for record in read_manifest(self.directory):
             if record.get("status") not in EXPORTED or not record.get("size_wh"):
                 self.counts["failed"] += 1

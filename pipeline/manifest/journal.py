@@ -8,7 +8,6 @@ replaces an earlier one. Photographs of earlier runs into the same directory kee
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import time
@@ -17,8 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
-from pipeline.config import Config
-from pipeline.manifest.records import Record
+from pipeline.manifest.schema import Record, parsed
 from pipeline.output_directory import RUN_NAME
 from pipeline.outputs import output_error, write_atomically
 
@@ -26,14 +24,6 @@ MANIFEST_NAME = "manifest.jsonl"
 DONE = ("ok", "no_face")
 
 _SYNC_INTERVAL_SECONDS = 1.0
-_SHAPELESS: dict[str, Any] = {
-    "input": {"paths", "recursive", "max_pixels"},
-    "execution": True,
-    "server": True,
-    "output": {"directory"},
-    "network": {"batch_size"},
-    "engine": {"threads", "cache_directory", "caffe"},
-}
 
 
 class Manifest:
@@ -76,8 +66,7 @@ class Manifest:
         place = self._places.get(name)
         if place is None:
             return None
-        record: Record = json.loads(self._read(*place))
-        return record
+        return parsed(self._read(*place))
 
     def append(self, record: Record) -> None:
         """Add the record of a finished photograph as one whole line.
@@ -129,7 +118,7 @@ class Manifest:
                 if not line.endswith(b"\n"):
                     os.ftruncate(self._descriptor, self._size)
                     break
-                record = _parsed(line)
+                record = parsed(line)
                 if record is not None:
                     self._places[record["name"]] = (self._size, len(line))
                 self._size += len(line)
@@ -168,13 +157,15 @@ def read_manifest(directory: Path) -> Iterator[Record]:
     with path.open("rb") as file:
         start = 0
         for line in file:
-            record = _parsed(line)
+            record = parsed(line)
             if record is not None:
                 places[record["name"]] = start
             start += len(line)
         for name in sorted(places):
             file.seek(places[name])
-            yield json.loads(file.readline())
+            record = parsed(file.readline())
+            if record is not None:
+                yield record
 
 
 def write_run(directory: Path, run: Mapping[str, Any]) -> None:
@@ -189,40 +180,10 @@ def write_run(directory: Path, run: Mapping[str, Any]) -> None:
     write_atomically(directory / RUN_NAME, [text.encode("ascii"), b"\n"], sync=True)
 
 
-def read_run(directory: Path) -> Record:
+def read_run(directory: Path) -> dict[str, Any]:
     """Return the contents of ``run.json``; empty if there is none or it makes no sense."""
     try:
         loaded = json.loads((directory / RUN_NAME).read_bytes())
     except (OSError, ValueError):
         return {}
     return loaded if isinstance(loaded, dict) else {}
-
-
-def result_digest(config: Config, model_sha256: Mapping[str, str]) -> str:
-    """Digest of all that shapes a photograph's result: the config less what does not, and the models.
-
-    Paths of inputs, the output directory, executor, workers, threads and batch size do not shape a result.
-
-    Parameters
-    ----------
-    config
-        The whole configuration.
-    model_sha256
-        SHA-256 of every model file.
-
-    Returns
-    -------
-    str
-        64 hex digits.
-    """
-    shaping = config.model_dump(mode="json", exclude=_SHAPELESS)
-    text = json.dumps([shaping, sorted(model_sha256.values())], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _parsed(line: bytes) -> Record | None:
-    try:
-        record = json.loads(line)
-    except ValueError:
-        return None
-    return record if isinstance(record, dict) and isinstance(record.get("name"), str) else None

@@ -1,55 +1,37 @@
-"""What is asked of a worker for one photograph, and the line of the manifest that comes of it."""
+"""The line of the manifest that comes of a photograph."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from os import fsencode
 from typing import Any
 
 import numpy as np
 
-from pipeline.errors import PhotoError
 from pipeline.files import printable
+from pipeline.manifest.schema import SCHEMA, ErrorEntry, FaceEntry, Record
 from pipeline.results import FaceResult, PhotoResult, StageError
-
-Record = dict[str, Any]
-"""One line of the manifest."""
+from pipeline.version import __version__
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
-    """One photograph to do.
+def blank_record(*, name: str, path: str, root: str, digest: str, orientation: str) -> Record:
+    """Start the record of a photograph; its keys stand in the order of the manifest.
 
-    Attributes
+    Parameters
     ----------
-    path, root, name
+    name, path, root
         See `pipeline.inputs.PhotoPath`.
-    done_sha256
-        Content for which the present outputs are right: if the file still has it, nothing is done.
-    old_files
-        Files of the present outputs, below the output directory.
-    old_sha256
-        Content that the present outputs are of, by whatever configuration; None if there are none.
+    digest
+        See `pipeline.manifest.digest.result_digest`.
+    orientation
+        ``output.orientation``.
     """
-
-    path: str
-    root: str
-    name: str
-    done_sha256: str | None = None
-    old_files: tuple[str, ...] = ()
-    old_sha256: str | None = None
-
-
-def blank_record(task: Task, digest: str, orientation: str) -> Record:
-    """Start the record of a task; its keys stand in the order of the manifest.
-
-    ``kept_files``: where the photograph failed, files of an earlier result of the very same photograph.
-    """
-    return {
-        "name": task.name,
-        **path_entry("photo", task.path),
-        **path_entry("root", task.root),
+    record: Any = {
+        "schema": SCHEMA,
+        "program": f"uncrop {__version__}",
+        "name": name,
+        **path_entry("photo", path),
+        **path_entry("root", root),
         "status": "failed",
         "sha256": None,
         "format": None,
@@ -67,14 +49,8 @@ def blank_record(task: Task, digest: str, orientation: str) -> Record:
         "digest": digest,
         "seconds": {},
     }
-
-
-def failed_record(task: Task, digest: str, orientation: str, error: PhotoError) -> Record:
-    """Make the record of a photograph whose worker could not write one."""
-    record = blank_record(task, digest, orientation)
-    message = f"{printable(task.path)}: {error}"
-    record["errors"] = [error_entry(StageError(error.stage, type(error).__name__, message))]
-    return record
+    blank: Record = record
+    return blank
 
 
 def path_entry(key: str, path: str) -> dict[str, str]:
@@ -83,17 +59,13 @@ def path_entry(key: str, path: str) -> dict[str, str]:
     return {key: shown} if shown == path else {key: shown, f"{key}_bytes": fsencode(path).hex()}
 
 
-def error_entry(error: StageError) -> dict[str, str]:
+def error_entry(error: StageError) -> ErrorEntry:
     """An error for the manifest."""
     return {"stage": error.stage, "type": error.type, "message": error.message}
 
 
-def face_entry(number: int, face: FaceResult, result: PhotoResult, files: dict[str, str]) -> Record:
-    """A face for the manifest; boxes and points in pixels of the upright photograph.
-
-    ``turn_degrees``: 0, 90, 180 or 270, by which the crop was turned counter-clockwise for the head to stand
-    upright. ``numpy.rot90(crop_mask, -turn_degrees // 90)`` lies in the photograph at ``box_xywh``.
-    """
+def face_entry(number: int, face: FaceResult, result: PhotoResult, files: dict[str, str]) -> FaceEntry:
+    """A face for the manifest; see `FaceEntry`."""
     detection = face.landmarks.detection
     area = np.count_nonzero(result.instances[face.crop.frame_slices] == number)
     return {

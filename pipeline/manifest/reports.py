@@ -7,7 +7,7 @@ from os import fsencode
 from pathlib import Path
 
 from pipeline.manifest.journal import read_manifest, read_run
-from pipeline.manifest.records import Record
+from pipeline.manifest.schema import ErrorEntry, Record
 from pipeline.outputs import write_atomically
 
 RETRY_NAME = "retry.txt"
@@ -68,7 +68,7 @@ def retry(directory: Path) -> str:
     )
 
 
-def _reason(error: Record) -> str:
+def _reason(error: ErrorEntry) -> str:
     return f"{error['type']} ({error['stage']})"
 
 
@@ -77,7 +77,8 @@ def _listed(record: Record, working_directory: bytes) -> bytes:
 
     A photograph below the working directory is given from there, its root above it is not.
     """
-    path, root = _path(record, "photo"), _path(record, "root")
+    path = _path(record["photo"], record.get("photo_bytes"))
+    root = _path(record["root"], record.get("root_bytes"))
     if root == b".":
         return b"././" + path
     if root.startswith(b"/") and not path.startswith(b"/"):
@@ -86,6 +87,5 @@ def _listed(record: Record, working_directory: bytes) -> bytes:
     return root + b"/./" + path[len(root) + 1 :] if path.startswith(root + b"/") else path
 
 
-def _path(record: Record, key: str) -> bytes:
-    raw = record.get(f"{key}_bytes")
-    return bytes.fromhex(raw) if raw else fsencode(record[key])
+def _path(shown: str, raw: str | None) -> bytes:
+    return bytes.fromhex(raw) if raw else fsencode(shown)

@@ -11,8 +11,8 @@ import pytest
 from pipeline.config import Config
 from pipeline.errors import ConfigError, EngineUnavailableError
 from pipeline.executors.base import Attempt
+from pipeline.executors.tasks import Task
 from pipeline.executors.worker import Outcome, SegmenterFactory
-from pipeline.manifest.records import Task
 from pipeline.runner import run
 from pipeline.summary import RunSummary
 from tests import stand_ins

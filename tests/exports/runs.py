@@ -17,7 +17,8 @@ from pipeline.config import OutputConfig
 from pipeline.crop import crop_face
 from pipeline.images import to_stored_orientation
 from pipeline.manifest.journal import Manifest, write_run
-from pipeline.manifest.records import Task, blank_record, face_entry
+from pipeline.manifest.records import blank_record, face_entry
+from pipeline.manifest.schema import Record
 from pipeline.outputs import write_outputs
 from pipeline.results import FaceResult, PhotoResult
 from pipeline.uncrop import uncrop_instances
@@ -109,7 +110,7 @@ def write_run_of(
     return out
 
 
-def _record(folder: Path, shot: Shot, config: OutputConfig) -> dict[str, Any]:
+def _record(folder: Path, shot: Shot, config: OutputConfig) -> Record:
     width, height = shot.size_wh
     seed = int.from_bytes(hashlib.sha256(shot.name.encode()).digest()[:4], "big")
     pixels = np.random.default_rng(seed).integers(0, 255, (height, width, 3), np.uint8)
@@ -142,17 +143,19 @@ def _record(folder: Path, shot: Shot, config: OutputConfig) -> dict[str, Any]:
     result = PhotoResult("ok" if faces else "no_face", instances, None, tuple(faces))
     name = f"photos/{shot.name}"
     files, face_files = write_outputs(result, pixels, shot.orientation, name, config)
-    record = blank_record(Task(f"photos/{shot.name}", "photos", name), "d" * 64, config.orientation)
-    record.update(
-        status=result.status,
-        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-        size_wh=[width, height],
-        stored_size_wh=list(stored.shape[1::-1]),
-        stored_orientation=shot.orientation,
-        faces=[
+    record = blank_record(
+        name=name, path=name, root="photos", digest="d" * 64, orientation=config.orientation
+    )
+    record |= {
+        "status": result.status,
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "size_wh": [width, height],
+        "stored_size_wh": list(stored.shape[1::-1]),
+        "stored_orientation": shot.orientation,
+        "faces": [
             face_entry(number, face, result, written)
             for number, (face, written) in enumerate(zip(faces, face_files, strict=True), start=1)
         ],
-        files=files,
-    )
+        "files": files,
+    }
     return record

@@ -91,7 +91,7 @@ def test_failed_and_broken_photographs_cost_only_themselves(tmp_path: Path) -> N
     (run / "instances/photos/1.png.png").write_bytes(b"nonsense")
     cv2.imwrite(str(run / "instances/photos/2.png.png"), np.zeros((5, 5), np.uint8))
     records = list(read_manifest(run))
-    records[3].update(status="failed", files={}, faces=[], size_wh=None)
+    records[3] |= {"status": "failed", "files": {}, "faces": [], "size_wh": None}
     (run / "manifest.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
     reader = RunReader(run)
     assert list(photos(reader)) == ["0.png"]

@@ -1,0 +1,34 @@
+"""Which results are up to date: a digest of all that shapes them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+
+from pipeline.config import Config, shaping
+
+RESULTS_VERSION = 1
+"""Raised by every change of the program that changes results (a constant, a formula, a format): what was
+made before is then made again instead of being taken for done."""
+
+
+def result_digest(config: Config, model_sha256: Mapping[str, str]) -> str:
+    """Digest of all that shapes a photograph's result: program, configuration and models.
+
+    Keys of the configuration that are marked `pipeline.config.NO_RESULT` do not shape a result.
+
+    Parameters
+    ----------
+    config
+        The whole configuration.
+    model_sha256
+        SHA-256 of every model file.
+
+    Returns
+    -------
+    str
+        64 hex digits.
+    """
+    text = json.dumps([RESULTS_VERSION, shaping(config), sorted(model_sha256.values())], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
