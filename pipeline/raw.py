@@ -11,14 +11,28 @@ from pipeline.decoded import Decoded
 from pipeline.errors import ImageReadError, ImageTooLargeError
 from pipeline.formats import needs_extra, too_large
 
-_NEW_SUBFILE_TYPE_TAG, _SUB_IFDS_TAG, _DNG_VERSION_TAG = 254, 330, 50706
+_NEW_SUBFILE_TYPE_TAG, _COMPRESSION_TAG, _PHOTOMETRIC_TAG = 254, 259, 262
+_SUB_IFDS_TAG, _DNG_VERSION_TAG = 330, 50706
+
+_SENSOR_PHOTOMETRICS = (32803, 34892)  # a colour filter array (TIFF/EP), linear raw (DNG)
+_MAKERS_COMPRESSIONS = (
+    32767,
+    32769,
+    32770,
+    34713,
+    65000,
+    65535,
+)  # Sony, Epson, Samsung, Nikon, Kodak, Pentax
 
 # EXIF orientation by LibRaw's flip: 1 mirrors columns, 2 rows, 4 swaps the two (dcraw's table, inverted).
 _ORIENTATION_BY_FLIP = {0: 1, 1: 2, 3: 3, 2: 4, 4: 5, 6: 6, 7: 7, 5: 8}
 
 
 def is_raw(tags: Mapping[int, Any]) -> bool:
-    """Whether a TIFF is a camera's raw file: a DNG, or a thumbnail first and the picture in a sub-directory.
+    """Whether a TIFF is a camera's raw file.
+
+    It is a DNG, or its first page is a thumbnail with the picture in a sub-directory, or that page holds the
+    samples of a sensor or is packed as only a camera's maker packs.
 
     Parameters
     ----------
@@ -27,7 +41,9 @@ def is_raw(tags: Mapping[int, Any]) -> bool:
     """
     subfile_type = tags.get(_NEW_SUBFILE_TYPE_TAG)
     reduced = isinstance(subfile_type, int) and subfile_type & 1 and _SUB_IFDS_TAG in tags
-    return bool(reduced) or _DNG_VERSION_TAG in tags
+    photometric, compression = tags.get(_PHOTOMETRIC_TAG), tags.get(_COMPRESSION_TAG)
+    is_sensor = photometric in _SENSOR_PHOTOMETRICS or compression in _MAKERS_COMPRESSIONS
+    return bool(reduced) or is_sensor or _DNG_VERSION_TAG in tags
 
 
 def develop(file: BinaryIO, shown: str, *, max_pixels: int) -> Decoded:

@@ -16,7 +16,7 @@ from pipeline.errors import ImageReadError, ImageTooLargeError
 from pipeline.formats import IMAGE_SUFFIXES, RAW_SUFFIXES, UNREAD_SUFFIXES, sniff_format
 from pipeline.images import Photo, read_photo_bytes, to_stored_orientation
 from pipeline.plugins import jpeg_xl_size
-from tests.made_pictures import dng, png
+from tests.made_pictures import BYTE, LONG, SHORT, Tags, dng, png, tiff
 from tests.test_colour import ADOBE, converted, srgb_of_light
 from tests.test_images import encoded, gradient, with_orientation
 
@@ -158,6 +158,22 @@ def test_raw_files_are_developed_upright(orientation: int) -> None:
     stored = to_stored_orientation(photo.pixels, orientation)
     assert stored.shape == (48, 64, 3)
     assert np.abs(stored.astype(int) - portrait())[4:-4, 4:-4].mean() < 12
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {254: (LONG, [1]), 330: (LONG, [8])},
+        {259: (SHORT, [34713])},
+        {259: (SHORT, [65535])},
+        {262: (SHORT, [32803])},
+        {50706: (BYTE, bytes([1, 4, 0, 0]))},
+    ],
+)
+def test_raw_files_that_begin_like_a_tiff_are_not_taken_for_their_thumbnails(tags: Tags) -> None:
+    pytest.importorskip("rawpy")
+    with pytest.raises(ImageReadError, match="raw file"):
+        read(tiff(np.zeros((4, 5), np.uint8), tags))
 
 
 def test_raw_bombs_and_stumps() -> None:

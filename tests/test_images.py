@@ -291,15 +291,6 @@ def test_what_is_no_image(tmp_path: Path, content: bytes, message: str) -> None:
     assert str(tmp_path / "photo") in str(caught.value)
 
 
-def test_raw_files_are_not_taken_for_their_thumbnails(tmp_path: Path) -> None:
-    from PIL import TiffImagePlugin
-
-    tags = TiffImagePlugin.ImageFileDirectory_v2()
-    tags[50706] = b"\1\4\0\0"
-    with pytest.raises(ImageReadError, match="raw file"):
-        read_bytes(tmp_path, encoded("TIFF", tiffinfo=tags))
-
-
 def test_what_is_no_file(tmp_path: Path) -> None:
     with pytest.raises(ImageReadError, match="no such file"):
         read_photo(tmp_path / "missing.jpg", max_pixels=MILLION)
