@@ -81,6 +81,8 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, str
             converted = _applied(conversion.transform, image)
             if converted is not None:
                 return converted, f"colours converted to sRGB from {conversion.name or 'a profile'}"
+        if not conversion.usable and image.mode == "LAB" and profile:
+            return to_srgb(image, None)[0], "its colour profile cannot be used and was ignored"
         if not conversion.usable:
             note = "its colour profile cannot be used and was ignored"
     return image if image.mode == "RGB" else image.convert("RGB"), note

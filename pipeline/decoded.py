@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.colour import to_srgb
+from pipeline.depth import row_blocks
 
 Pixels = NDArray[np.uint8]
 
@@ -125,8 +126,9 @@ def _taken_apart(image: Image.Image) -> tuple[Pixels | None, Image.Image]:
 def _laid_on(pixels: Pixels, alpha: Pixels, background_rgb: tuple[int, int, int]) -> Pixels:
     """Mixed in sRGB values, as browsers and viewers do."""
     laid = pixels.copy()
-    through = alpha < 255
-    share = alpha[through][:, None].astype(np.uint16)
     behind = np.array(background_rgb, np.uint16)
-    laid[through] = (pixels[through] * share + behind * (255 - share) + 127) // 255
+    for rows in row_blocks(pixels.shape):
+        through = alpha[rows] < 255
+        share = alpha[rows][through][:, None].astype(np.uint16)
+        laid[rows][through] = (pixels[rows][through] * share + behind * (255 - share) + 127) // 255
     return laid

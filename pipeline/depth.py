@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ USUAL_BITS = (8, 10, 12, 14, 16)
 
 _LEAST_LEVELS = 16  # of fewer that lie far apart nothing follows
 _SPREAD_STEP = 4  # levels that lie at least this far apart were shifted or multiplied up to the full range
-_MOST_SAMPLED = 1_000_000
+_MOST_SAMPLED = _BLOCK_VALUES = 1_000_000
 
 
 def to_8_bits(values: NDArray[Any], declared: float | None = None) -> tuple[NDArray[np.uint8], str | None]:
@@ -45,15 +47,25 @@ def to_8_bits(values: NDArray[Any], declared: float | None = None) -> tuple[NDAr
         return values, None
     if values.dtype.kind == "f":
         low, high, note = _float_range(values, declared)
-        numbers = np.nan_to_num(values.astype(np.float32, copy=False), nan=low, posinf=low, neginf=low)
     else:
         low, high, note = _whole_range(values, declared)
         if low == 0 and high <= 65535 and values.dtype == np.uint16:
             table = np.minimum((np.arange(65536) * 255 + int(high) // 2) // int(high), 255).astype(np.uint8)
             return table[values], note
-        numbers = values.astype(np.float64)
-    scaled = (numbers - low) * (255 / (high - low))
-    return np.clip(np.rint(scaled, out=scaled), 0, 255).astype(np.uint8), note
+    scaled = np.empty(values.shape, np.uint8)
+    for rows in row_blocks(values.shape):
+        numbers = (values[rows].astype(np.float64) - low) * (255 / (high - low))
+        numbers[~np.isfinite(numbers)] = 0
+        scaled[rows] = np.clip(np.rint(numbers, out=numbers), 0, 255, out=numbers)
+    return scaled, note
+
+
+def row_blocks(shape: tuple[int, ...]) -> Iterator[slice]:
+    """Rows of an (H, W, ...) array in turn, about a million values at once, to take little memory."""
+    height = shape[0]
+    rows = max(1, _BLOCK_VALUES * height // max(1, math.prod(shape)))
+    for start in range(0, height, rows):
+        yield slice(start, start + rows)
 
 
 def _whole_range(values: NDArray[Any], declared: float | None) -> tuple[float, float, str | None]:
@@ -70,7 +82,10 @@ def _whole_range(values: NDArray[Any], declared: float | None) -> tuple[float, f
 
 
 def _levels_are_spread(values: NDArray[Any]) -> bool:
-    levels = np.flatnonzero(np.bincount(values.ravel(), minlength=1))
+    used = np.zeros(65536, np.bool_)
+    for rows in row_blocks(values.shape):
+        used[values[rows].ravel()] = True
+    levels = np.flatnonzero(used)
     return len(levels) >= _LEAST_LEVELS and bool(np.gcd.reduce(levels) >= _SPREAD_STEP)
 
 
@@ -80,8 +95,9 @@ def _float_range(values: NDArray[Any], declared: float | None) -> tuple[float, f
     finite = some[np.isfinite(some)]
     if not finite.size:
         return 0.0, 1.0, None
-    everything = flat[np.isfinite(flat)]
-    least, largest = float(everything.min()), float(everything.max())
+    is_number = np.isfinite(flat)
+    least = float(flat.min(where=is_number, initial=np.inf))
+    largest = float(flat.max(where=is_number, initial=-np.inf))
     if declared is not None and largest <= declared and least >= 0:
         return 0.0, float(declared), None
     few_below, most = (float(value) for value in np.quantile(finite, (0.01, 0.99)))

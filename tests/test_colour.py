@@ -108,6 +108,11 @@ def test_lab_pictures() -> None:
     white, red = converted(Image.frombytes("LAB", (2, 1), lab.tobytes()), None).astype(int)
     assert white.min() >= 253
     assert np.abs(red - [255, 0, 0]).max() <= 6
+    image = Image.frombytes("LAB", (2, 1), lab.tobytes())
+    abstract = ImageCms.ImageCmsProfile(
+        ImageCms.createProfile("LAB")
+    ).tobytes()  # what Pillow writes with them
+    assert np.array_equal(converted(image, abstract), converted(image, None))
 
 
 @pytest.mark.parametrize(
