@@ -28,6 +28,7 @@ _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _D50_XYZ = (0.9642, 1.0, 0.8249)  # the profile connection space of ICC.1
 _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 _CURVE_ENTRIES = 1024
+_HDR_TRANSFERS = (16, 18)  # PQ and HLG, by their numbers in ITU-T H.273
 _SPACES = {"RGB": "RGB ", "CMYK": "CMYK", "L": "GRAY", "LAB": "Lab "}
 _CLASSES = ("mntr", "scnr", "prtr", "spac")
 
@@ -109,7 +110,7 @@ def described_profile(info: Mapping[Any, Any], *, grey: bool = False) -> bytes |
         return None
     gamma, chromaticity = info.get("gamma"), info.get("chromaticity")
     nclx = info.get("nclx_profile")
-    if isinstance(nclx, Mapping):
+    if isinstance(nclx, Mapping) and nclx.get("transfer_characteristics") not in _HDR_TRANSFERS:
         names = [
             f"color_primary_{colour}_{axis}" for colour in ("white", "red", "green", "blue") for axis in "xy"
         ]

@@ -17,7 +17,7 @@ from pipeline.formats import IMAGE_SUFFIXES, RAW_SUFFIXES, UNREAD_SUFFIXES, snif
 from pipeline.images import Photo, read_photo_bytes, to_stored_orientation
 from pipeline.plugins import jpeg_xl_size
 from tests.made_pictures import BYTE, LONG, SHORT, Tags, dng, png, tiff
-from tests.test_colour import ADOBE, converted, srgb_of_light
+from tests.test_colour import ADOBE, SRGB_TO_XYZ, converted, srgb_of_light
 from tests.test_images import encoded, gradient, with_orientation
 
 
@@ -61,6 +61,18 @@ def test_heif_with_a_profile() -> None:
     expected = converted(Image.new("RGB", (1, 1), (100, 200, 50)), ADOBE)[0]
     assert np.abs(photo.pixels[16, 16].astype(int) - expected).max() <= 8
     assert photo.notes == ("colours converted to sRGB from like Adobe RGB",)
+
+
+def test_heif_that_describes_its_colours_in_numbers() -> None:
+    """Display P3 (12) with the curve of sRGB (13), and BT.2020 (9) with PQ (16), by ITU-T H.273."""
+    image = Image.new("RGB", (32, 32), (200, 60, 60))
+    p3_to_xyz = [[0.48657, 0.26567, 0.19822], [0.22897, 0.69174, 0.07929], [0.0, 0.04511, 1.04394]]
+    light = ((np.array([200, 60, 60]) / 255 + 0.055) / 1.055) ** 2.4
+    expected = srgb_of_light(np.linalg.inv(SRGB_TO_XYZ) @ p3_to_xyz @ light)
+    photo = read(heif(image, color_primaries=12, transfer_characteristics=13, matrix_coefficients=6))
+    assert np.abs(photo.pixels[16, 16] - expected).max() <= 6
+    hdr = read(heif(image, color_primaries=9, transfer_characteristics=16, matrix_coefficients=9))
+    assert hdr.notes == ()
 
 
 def test_heif_of_several_pictures() -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
+from pipeline.decoded import Decoded, as_shown, without_alpha
 from pipeline.errors import ClipReadError
 from pipeline.files import printable
 from pipeline.formats import SNIFF_BYTES, sniff_format
@@ -75,7 +76,15 @@ def read_animation(
             except (OSError, EOFError, SyntaxError, ValueError):
                 return
             if index >= start:
-                yield index, np.asarray(image.convert("RGB"))
+                yield index, _as_shown(image)
+
+
+def _as_shown(image: ImageFile.ImageFile) -> NDArray[np.uint8]:
+    """A frame as viewers show it: transparent pixels on white, colours in sRGB."""
+    profile = image.info.get("icc_profile")
+    plain, alpha = without_alpha(image)
+    decoded = Decoded(plain, alpha, profile if isinstance(profile, bytes) else None, str(image.format))
+    return as_shown(decoded, (255, 255, 255))[0]
 
 
 def _opened(path: str) -> ImageFile.ImageFile:
