@@ -338,6 +338,32 @@ def test_filters_and_orders(tmp_path: Path) -> None:
     assert (names("rejected"), names("unseen"), index.judged) == ("a", "bcde", 1)
 
 
+def test_the_wall_can_be_asked_while_the_manifest_is_read(tmp_path: Path) -> None:
+    manifest = tmp_path / "manifest.jsonl"
+    manifest.write_bytes(b"".join(record_line(f"{number:05}", 0.9) for number in range(6000)))
+    index = PhotoIndex(manifest)
+    failures: list[BaseException] = []
+
+    def load() -> None:
+        try:
+            index.load()
+        except BaseException as error:
+            failures.append(error)
+
+    reader = threading.Thread(target=load)
+    reader.start()
+    asked = 0
+    while reader.is_alive():
+        chosen = index.select("low_score" if asked % 2 else "all", SORTS[asked % len(SORTS)], "")
+        assert len(chosen) <= 6000
+        assert index.judged == 0
+        asked += 1
+    reader.join()
+    assert failures == []
+    assert asked > 3
+    assert len(index.select("all", "doubt", "")) == 6000
+
+
 def test_doubt_sees_low_scores_odd_shapes_and_empty_masks() -> None:
     usual = {"score": 0.98, "box_xywh": [0, 0, 100, 100], "area_px": 4200}
     assert doubt(usual) == pytest.approx(0.02)

@@ -81,7 +81,7 @@ class PhotoIndex:
         self._doubt = array("f")
         self._verdict = array("B")
         self._flags = array("B")
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # arrays can't grow while numpy looks at them
         self._sorted: dict[str, NDArray[np.int64]] = {}
         self.loading = True
 
@@ -93,10 +93,12 @@ class PhotoIndex:
         if self._manifest.exists():
             with self._manifest.open("rb") as file:
                 for start, record in _records(file):
-                    self._take(start, record)
+                    with self._lock:
+                        self._take(start, record)
         for name in self._others:
             if name not in self._place:
-                self._take(-1, {"name": name, "status": "new", "faces": []})
+                with self._lock:
+                    self._take(-1, {"name": name, "status": "new", "faces": []})
         with self._lock:
             self._sorted.clear()
             self.loading = False
@@ -148,7 +150,8 @@ class PhotoIndex:
     @property
     def judged(self) -> int:
         """Photographs with a verdict that still holds."""
-        verdicts, flags = np.frombuffer(self._verdict, np.uint8), np.frombuffer(self._flags, np.uint8)
+        with self._lock:
+            verdicts, flags = np.array(self._verdict, np.uint8), np.array(self._flags, np.uint8)
         return int(np.count_nonzero((verdicts > 0) & (flags & 2 == 0)))
 
     def select(self, show: str, sort: str, search: str) -> NDArray[np.int64]:
@@ -161,15 +164,16 @@ class PhotoIndex:
         """
         if show not in FILTERS or sort not in SORTS:
             raise ValueError(f"show one of {', '.join(FILTERS)} in the order of one of {', '.join(SORTS)}")
-        order = self._order(sort)
-        columns: Columns = {
-            "status": np.array(self._status, np.uint8)[: len(order)],
-            "faces": np.array(self._faces, np.int64)[: len(order)],
-            "score": np.array(self._score, np.float32)[: len(order)],
-            "side": np.array(self._side, np.float32)[: len(order)],
-            "verdict": np.array(self._verdict, np.uint8)[: len(order)],
-            "flags": np.array(self._flags, np.uint8)[: len(order)],
-        }
+        with self._lock:
+            order = self._order(sort)
+            columns: Columns = {
+                "status": np.array(self._status, np.uint8)[: len(order)],
+                "faces": np.array(self._faces, np.int64)[: len(order)],
+                "score": np.array(self._score, np.float32)[: len(order)],
+                "side": np.array(self._side, np.float32)[: len(order)],
+                "verdict": np.array(self._verdict, np.uint8)[: len(order)],
+                "flags": np.array(self._flags, np.uint8)[: len(order)],
+            }
         chosen = order[FILTERS[show](columns)[order]]
         if search:
             wanted = search.casefold()

@@ -303,7 +303,20 @@ function say(text, isBad = false) {
 }
 
 function showCounts({ total, judged, photographs, loading }) {
+  state.known ??= loading ? -1 : photographs;
   byId("counts").textContent = `${total.toLocaleString()} shown · ${judged.toLocaleString()} of ${photographs.toLocaleString()} judged${loading ? " · still reading" : ""}`;
+}
+
+/** While the server is still reading its manifest: show how far it is, then all of it. */
+async function watchLoading() {
+  for (;;) {
+    const answer = await api.list({ ...wall.query, start: 0, count: 0 });
+    showCounts(answer);
+    wall.grow(answer.total);
+    if (!answer.loading) return answer.photographs === state.known ? undefined : guarded(() => wall.show());
+    state.known = -1;
+    await new Promise((resolve) => setTimeout(resolve, 300));
+  }
 }
 
 async function counts() {
@@ -486,6 +499,6 @@ for (const [keys, what] of KEYS) {
 }
 addEventListener("beforeunload", (event) => { if (state.editor?.changed) event.preventDefault(); });
 choose("brush");
-guarded(() => wall.show());
+guarded(() => wall.show()).then(watchLoading);
 
 export { COLOURS, state };

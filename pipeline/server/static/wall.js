@@ -36,6 +36,13 @@ export class Wall {
     this.#layout();
   }
 
+  /** More photographs have become known; those in sight stay. */
+  grow(total) {
+    if (total === this.total) return;
+    this.total = total;
+    this.#layout();
+  }
+
   /** The entry at a place of the present selection; null beyond its ends. */
   async item(at) {
     if (at < 0 || at >= this.total) return null;
