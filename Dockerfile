@@ -1,6 +1,7 @@
-# Three images from one file:
+# Four images from one file:
 #   docker build -t uncrop .                                       the pipeline on the CPU (target cpu, the last one)
 #   docker build -t uncrop-gpu --target gpu --build-arg BASE=nvidia/cuda:13.0.1-cudnn-runtime-ubuntu24.04 .
+#   docker build -t uncrop-serve --target serve .                  the HTTP server, on the CPU
 #   docker build -t uncrop-caffe --target caffe .                  the reference engine for engine.caffe.command
 #
 # BASE: Debian or Ubuntu with a Python 3.11-3.13 as python3. The target gpu needs CUDA 13 and cuDNN 9 in it, which
@@ -31,6 +32,12 @@ FROM installer AS packages-gpu
 COPY requirements-gpu.lock /tmp/
 RUN python3 -m pip --python /opt/uncrop/bin/python install --no-cache-dir --require-hashes --only-binary :all: \
     --requirement /tmp/requirements-gpu.lock
+
+
+FROM installer AS packages-serve
+COPY requirements-serve.lock /tmp/
+RUN python3 -m pip --python /opt/uncrop/bin/python install --no-cache-dir --require-hashes --only-binary :all: \
+    --requirement /tmp/requirements-serve.lock
 
 
 FROM python AS program
@@ -66,6 +73,17 @@ CMD ["--help"]
 FROM runtime AS gpu
 COPY --from=packages-gpu /opt/uncrop /opt/uncrop
 COPY --from=program /app /app
+
+
+# Answers on all addresses of the container, so it asks for a token: docker run -e UNCROP_TOKEN=...
+FROM runtime AS serve
+COPY --from=packages-serve /opt/uncrop /opt/uncrop
+COPY --from=program /app /app
+EXPOSE 8000
+HEALTHCHECK --start-period=30s CMD ["python", "-c", \
+    "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/healthz', timeout=5)"]
+ENTRYPOINT ["python", "-m", "pipeline", "serve", "--host", "0.0.0.0"]
+CMD ["--port", "8000"]
 
 
 # Debian 11 is the last Debian with Caffe. The image holds one file of ours; engine.caffe.command speaks with it over

@@ -88,6 +88,7 @@ lock: ## write the lock files anew from pyproject.toml; UPGRADE=--upgrade takes 
 		-c requirements.lock -o requirements-dev.lock
 	echo onnxruntime | $(LOCK) $(UPGRADE) --python-version 3.11 pyproject.toml --extra gpu \
 		-c requirements.lock --excludes /dev/stdin -o requirements-gpu.lock
+	$(LOCK) $(UPGRADE) --python-version 3.11 pyproject.toml --extra serve -c requirements.lock -o requirements-serve.lock
 	for name in 'kendryte-caffe==1.0.0.20210829' 'numpy<2' 'protobuf<3.21'; do \
 		echo "$$name; python_version < '3.10' and sys_platform == 'linux'"; done \
 		| $(LOCK) $(UPGRADE) --python-version 3.7 - -o requirements-caffe.lock

@@ -62,7 +62,7 @@ def _read() -> tuple[dict[str, str], dict[str, Stage]]:
 
 
 ARGUMENTS, STAGES = _read()
-PIPELINE_TARGETS = ("cpu", "gpu")
+PIPELINE_TARGETS = ("cpu", "gpu", "serve")
 TARGETS = (*PIPELINE_TARGETS, "caffe")
 
 
@@ -97,7 +97,14 @@ def test_the_bases_are_named_and_can_be_replaced() -> None:
     assert bases == {"${BASE}", "${CAFFE_BASE}"}
 
 
-@pytest.mark.parametrize(("target", "lock"), [("cpu", "requirements.lock"), ("gpu", "requirements-gpu.lock")])
+@pytest.mark.parametrize(
+    ("target", "lock"),
+    [
+        ("cpu", "requirements.lock"),
+        ("gpu", "requirements-gpu.lock"),
+        ("serve", "requirements-serve.lock"),
+    ],
+)
 def test_packages_come_from_the_hashed_lock_alone(target: str, lock: str) -> None:
     packages = STAGES[f"packages-{target}"]
     assert (ROOT / lock).is_file()
@@ -124,10 +131,17 @@ def test_the_user_is_a_number_and_not_root(target: str) -> None:
     assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", user), user
 
 
-@pytest.mark.parametrize("target", PIPELINE_TARGETS)
+@pytest.mark.parametrize("target", ("cpu", "gpu"))
 def test_the_entrypoint_is_the_command(target: str) -> None:
     assert json.loads(STAGES[target].last(STAGES, "ENTRYPOINT")) == ["python", "/app/run_pipeline.py"]
     assert STAGES[target].last(STAGES, "WORKDIR") == "/app"
+
+
+def test_the_server_is_reached_from_outside_of_its_container() -> None:
+    words = json.loads(STAGES["serve"].last(STAGES, "ENTRYPOINT"))
+    assert words == ["python", "-m", "pipeline", "serve", "--host", "0.0.0.0"]
+    assert STAGES["serve"].each(STAGES, "EXPOSE") == ["8000"]
+    assert "/healthz" in STAGES["serve"].last(STAGES, "HEALTHCHECK")
 
 
 def test_the_entrypoint_of_the_reference_engine_is_its_worker() -> None:
@@ -192,15 +206,24 @@ def test_nothing_private_is_copied() -> None:
         "pipeline",
         "pipeline/engines/caffe_worker.py",
         "requirements-gpu.lock",
+        "requirements-serve.lock",
         "requirements.lock",
         "run_pipeline.py",
     }
 
 
-def _compose() -> dict[str, Any]:
+def _compose(name: str = "uncrop") -> dict[str, Any]:
     loaded = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))
-    service: dict[str, Any] = loaded["services"]["uncrop"]
+    service: dict[str, Any] = loaded["services"][name]
     return service
+
+
+def test_compose_serves_this_machine_only_and_asks_for_a_token() -> None:
+    service = _compose("serve")
+    assert service["build"]["target"] == "serve"
+    assert service["ports"] == ["127.0.0.1:8000:8000"]
+    assert service["environment"] == {"UNCROP_TOKEN": "${UNCROP_TOKEN:-}"}, "without one it refuses to start"
+    assert service["read_only"] is True
 
 
 def test_compose_asks_for_the_gpu_and_writes_nowhere_else() -> None:

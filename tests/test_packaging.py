@@ -19,7 +19,13 @@ import pipeline
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-gpu.lock", "requirements-caffe.lock")
+LOCKS = (
+    "requirements.lock",
+    "requirements-dev.lock",
+    "requirements-gpu.lock",
+    "requirements-serve.lock",
+    "requirements-caffe.lock",
+)
 PYTHONS = ("3.11", "3.12", "3.13")
 
 # Extras that the program itself uses where they are installed.
@@ -97,6 +103,7 @@ def test_locks_name_no_index_and_no_path(name: str) -> None:
         ("requirements.lock", ()),
         ("requirements-dev.lock", ("dev", *OF_THE_PROGRAM)),
         ("requirements-gpu.lock", ("gpu",)),
+        ("requirements-serve.lock", ("serve",)),
     ],
 )
 @pytest.mark.parametrize("platform", ["linux", "darwin", "win32"])
