@@ -38,7 +38,7 @@ from pipeline.caffe_format.fcn8s import random_fcn8s
 from pipeline.caffe_format.writer import write_caffe
 from pipeline.config import Config, EngineConfig, NetworkConfig
 from pipeline.engines.base import Engine
-from pipeline.engines.registry import create_engine
+from pipeline.engines.factory import create_engine
 from pipeline.executors.process import ProcessExecutor
 from pipeline.executors.tasks import Task
 from pipeline.executors.worker import Outcome, WorkerSettings

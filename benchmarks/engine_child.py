@@ -16,7 +16,7 @@ import psutil
 from benchmarks.machine import peak_memory_bytes
 from pipeline.caffe_format.layers import FloatArray
 from pipeline.config import EngineConfig, NetworkConfig
-from pipeline.engines.registry import create_engine
+from pipeline.engines.factory import create_engine
 from pipeline.errors import UncropError
 from pipeline.models.catalogue import resolve_model
 

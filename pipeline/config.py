@@ -14,7 +14,9 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline import shipped
+from pipeline.engines.registry import ENGINES
 from pipeline.errors import ConfigError, Problem
+from pipeline.executors.registry import EXECUTORS
 
 Positive = Annotated[int, Field(gt=0, strict=True)]
 Auto = Literal["auto"]
@@ -31,6 +33,18 @@ RENAMED = {
     "refine.jaw_support": "scores.jaw_support",
 }
 """Keys of earlier versions and their names of today; the old ones are still taken, with a warning."""
+
+
+def _one_of(registry: Mapping[str, object]) -> AfterValidator:
+    """Take the names of a registry, as it is when a configuration is read."""
+
+    def known(name: str) -> str:
+        if name not in registry:
+            *names, last = map(repr, registry)
+            raise ValueError(f"{', '.join(names)} or {last}")
+        return name
+
+    return AfterValidator(known)
 
 
 class _Section(BaseModel):
@@ -127,7 +141,7 @@ class CaffeEngineConfig(_Section):
 class EngineConfig(_Section):
     """What runs the network."""
 
-    name: Literal["onnxruntime", "openvino", "caffe", "constant"] = "onnxruntime"
+    name: Annotated[str, _one_of(ENGINES)] = "onnxruntime"
     device: Annotated[str, Field(min_length=1)] = "cpu"
     precision: Literal["f32", "bf16", "f16"] = "f32"
     threads: Annotated[Positive | Auto, NO_RESULT] = "auto"
@@ -156,7 +170,7 @@ class RefineConfig(_Section):
 class ExecutionConfig(_Section):
     """How many photographs at once, and within what limits."""
 
-    executor: Literal["serial", "process", "ray"] = "process"
+    executor: Annotated[str, _one_of(EXECUTORS)] = "process"
     workers: Positive | Auto = "auto"
     skip_done: bool = True
     time_limit_seconds: Annotated[float, Field(gt=0)] | None = 300.0

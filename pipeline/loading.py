@@ -18,7 +18,7 @@ from landmarks.model_files import (
 from landmarks.predictor import LandmarkPredictor, predictor_path
 from pipeline.caffe_format.loader import load_caffe, read_network
 from pipeline.config import Config
-from pipeline.engines.registry import create_engine
+from pipeline.engines.factory import create_engine
 from pipeline.errors import ConfigError, ModelFormatError, ModelMissingError, Problem
 from pipeline.files import sha256_of
 from pipeline.models.catalogue import ModelFiles, resolve_model

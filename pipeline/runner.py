@@ -30,7 +30,7 @@ from pipeline.config import Config
 from pipeline.environment import describe_machine, describe_program
 from pipeline.errors import EXIT_OK, ConfigError, OutputError, Problem
 from pipeline.executors.base import Executor
-from pipeline.executors.registry import create_executor
+from pipeline.executors.factory import create_executor
 from pipeline.executors.tasks import Task
 from pipeline.executors.worker import Outcome, SegmenterFactory, WorkerSettings
 from pipeline.files import printable

@@ -18,7 +18,9 @@ OWN = ("landmarks", "pipeline", "training", "benchmarks", "run_pipeline")
 LAYERS = (
     (
         "landmarks",
+        "pipeline.engines.registry",
         "pipeline.errors",
+        "pipeline.executors.registry",
         "pipeline.files",
         "pipeline.shipped",
         "pipeline.stages",
@@ -125,12 +127,25 @@ def _statements(body: list[ast.stmt], *, on_import: bool) -> Iterator[ast.stmt]:
 
 
 def _named_to_importlib(tree: ast.Module) -> set[str]:
-    """Modules of ours that a file names in texts (``module`` or ``module:Class``), if it calls importlib."""
+    """Modules of ours that a file or a registry it imports names in texts, if the file calls importlib.
+
+    A text is ``module`` or ``module:Class``.
+    """
     calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
     names = {call.attr if isinstance(call, ast.Attribute) else getattr(call, "id", "") for call in calls}
     if "import_module" not in names:
         return set()
-    texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+    registries = [
+        ast.parse(MODULES[node.module].read_text("utf-8"))
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module in MODULES and node.module.endswith(".registry")
+    ]
+    texts = {
+        node.value
+        for part in (tree, *registries)
+        for node in ast.walk(part)
+        if isinstance(node, ast.Constant)
+    }
     return {text.partition(":")[0] for text in texts if isinstance(text, str)} & MODULES.keys()
 
 
@@ -186,7 +201,8 @@ def test_the_readers_of_imports_find_what_they_should() -> None:
     assert "pipeline.errors" in _imports("pipeline.config")
     assert "pipeline.crop" in _loaded_with("pipeline.uncrop")
     assert "pipeline.commands.run" in _imports("pipeline.cli")
-    assert "pipeline.executors.process" in _imports("pipeline.executors.registry")
+    assert "pipeline.executors.process" in _imports("pipeline.executors.factory")
+    assert "pipeline.engines.caffe_engine" in _imports("pipeline.engines.factory")
     assert "pipeline.photo" in _imports("pipeline")
     assert "pipeline.photo" not in _loaded_with("pipeline")
     assert _layer("pipeline.engines.base") == _layer("pipeline.engines")

@@ -15,7 +15,7 @@ from pipeline.caffe_format import load_caffe
 from pipeline.caffe_format.layers import FloatArray
 from pipeline.config import Config, EngineConfig, NetworkConfig
 from pipeline.crop import FaceCrop
-from pipeline.engines.registry import create_engine
+from pipeline.engines.factory import create_engine
 from pipeline.errors import EngineError
 from pipeline.models.catalogue import ModelFiles, resolve_model
 from pipeline.network import FaceNetwork

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from pipeline.config import EngineConfig
-from pipeline.engines.registry import create_engine
+from pipeline.engines.factory import create_engine
 from pipeline.errors import EngineError, EngineUnavailableError, ModelFormatError
 from pipeline.models.catalogue import ModelFiles
 from tests.engines.conftest import picture

@@ -13,7 +13,7 @@ from pipeline.caffe_format.network import CaffeNetwork
 from pipeline.caffe_format.writer import write_caffe
 from pipeline.config import EngineConfig, NetworkConfig
 from pipeline.engines.base import Engine
-from pipeline.engines.registry import create_engine
+from pipeline.engines.factory import create_engine
 from pipeline.engines.sessions import SPECIALISE_AFTER
 from pipeline.models.catalogue import ModelFiles, resolve_model
 from tests.engines.conftest import difference, picture

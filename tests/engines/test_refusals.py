@@ -11,7 +11,8 @@ import onnxruntime
 import pytest
 
 from pipeline.config import EngineConfig
-from pipeline.engines.registry import ENGINES, create_engine
+from pipeline.engines.factory import create_engine
+from pipeline.engines.registry import ENGINES
 from pipeline.errors import EngineError, EngineUnavailableError
 from pipeline.models.catalogue import ModelFiles
 from tests.engines.conftest import picture
