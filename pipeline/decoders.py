@@ -13,7 +13,7 @@ from PIL import Image, ImageFile
 
 from pipeline.colour import described_profile
 from pipeline.decoded import Decoded, without_alpha
-from pipeline.deep import TiffTags, is_deep_png, read_deep_png, read_deep_tiff
+from pipeline.deep import PNG_SIGNATURE, TiffTags, is_deep_png, png_chunks, read_deep_png, read_deep_tiff
 from pipeline.depth import to_8_bits
 from pipeline.formats import PILLOW_FORMATS, sniff_format
 from pipeline.plugins import pillow_name
@@ -153,10 +153,4 @@ def _frames(image: ImageFile.ImageFile) -> int:
 
 def _without_text(content: bytes) -> bytes:
     """A PNG without profile and text."""
-    kept, place = [content[:8]], 8
-    while place + 12 <= len(content):
-        length, kind = struct.unpack_from(">I4s", content, place)
-        if kind not in _TEXT_CHUNKS:
-            kept.append(content[place : place + length + 12])
-        place += length + 12
-    return b"".join(kept)
+    return PNG_SIGNATURE + b"".join(chunk for kind, chunk in png_chunks(content) if kind not in _TEXT_CHUNKS)

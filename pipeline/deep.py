@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import struct
 import threading
 from collections.abc import Iterator, Mapping
@@ -31,6 +32,9 @@ _MOST_FRAMES = 100_000
 # What OpenCV decodes to the letter: format and bits of the samples.
 _OPENCV_KINDS = {(_UNSIGNED, bits) for bits in (10, 12, 14, 16)} | {(_SIGNED, 16), (_FLOAT, 32), (_FLOAT, 64)}
 _opencv_log = threading.Lock()
+
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_END_CHUNK = b"\0\0\0\0IEND\xaeB\x60\x82"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -237,7 +241,7 @@ def read_deep_png(file: BinaryIO, image: Image.Image) -> tuple[Image.Image, Pixe
         if isinstance(transparent, int):
             alpha = np.where(colours == transparent, np.uint16(0), np.uint16(65535))
     else:
-        stored = _by_opencv(content)
+        stored = _by_opencv(_bare(content))
         if stored is None or stored.dtype != np.uint16 or stored.ndim != 3:
             raise ValueError("its pixels cannot be decoded")
         colours, alpha = stored[:, :, :3], stored[:, :, 3] if stored.shape[2] == 4 else None
@@ -297,16 +301,31 @@ def _right_aligned(values: NDArray[np.uint16], bits: int) -> bool:
 
 def _significant_bits(content: bytes) -> int | None:
     """The largest entry of a PNG's ``sBIT`` chunk, which stands before the pixels."""
-    place = 8
-    while place + 8 <= len(content):
-        length, kind = struct.unpack_from(">I4s", content, place)
+    for kind, chunk in png_chunks(content):
         if kind == b"IDAT":
-            return None
+            break
         if kind == b"sBIT":
-            bits = max(content[place + 8 : place + 8 + min(length, 3)], default=0)
+            entries = chunk[8:-4]
+            bits = max(entries[: 3 if len(entries) >= 3 else 1], default=0)  # without that of alpha
             return bits if 1 <= bits <= 16 else None
-        place += length + 12
     return None
+
+
+def png_chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Kind and bytes, with length and checksum, of the whole chunks of a PNG; a cut-off one ends them."""
+    place = len(PNG_SIGNATURE)
+    while place + 12 <= len(content):
+        length, kind = struct.unpack_from(">I4s", content, place)
+        if place + 12 + length > len(content):
+            return
+        yield kind, content[place : place + 12 + length]
+        place += 12 + length
+
+
+def _bare(content: bytes) -> bytes:
+    """Of a PNG what its pixels need: other chunks may cost a decoder time and memory."""
+    kept = [chunk for kind, chunk in png_chunks(content) if kind in (b"IHDR", b"tRNS", b"IDAT")]
+    return PNG_SIGNATURE + b"".join(kept) + _END_CHUNK
 
 
 def _tiff_array(file: BinaryIO, tags: TiffTags, shown: str) -> NDArray[Any]:
@@ -321,6 +340,7 @@ def _tiff_array(file: BinaryIO, tags: TiffTags, shown: str) -> NDArray[Any]:
         file.seek(0)
     import tifffile  # noqa: PLC0415 - takes a tenth of a second, and few files need it
 
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what it says is said in our error, too
     try:
         with tifffile.TiffFile(file) as tiff:
             page = tiff.pages.first

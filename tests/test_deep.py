@@ -1,6 +1,8 @@
 """PNG and TIFF with more than 8 bits: the same picture, whatever its depth, layout and declarations."""
 
 import io
+import struct
+import tracemalloc
 from typing import Any, Literal
 
 import numpy as np
@@ -215,3 +217,15 @@ def test_damage_gives_pixels_or_a_clear_error() -> None:
             assert str(error).startswith("the photograph: ")
         else:
             assert photo.pixels.shape[0] * photo.pixels.shape[1] <= 4096
+
+
+def test_chunks_that_promise_gigabytes_cost_nothing() -> None:
+    """OpenCV alone would take the memory that a chunk's length asks for."""
+    content = png(deepened(3, 65535))
+    promise = struct.pack(">I4s", 2**31 - 20, b"juNK") + bytes(8)
+    end = content.index(b"IEND") - 4
+    tracemalloc.start()
+    pixels = read(content[:end] + promise + content[end:]).pixels
+    assert np.array_equal(pixels, read(content).pixels)
+    assert tracemalloc.get_traced_memory()[1] < 50_000_000
+    tracemalloc.stop()
