@@ -286,9 +286,9 @@ class PhotoSegmenter:
         refine = partial(refine_mask, **self.config.refine.model_dump())
         mask, crop_margin = held.decide(upsample=self.config.network.upsample, refine=refine)
         inside = mask > 0
-        likely = probability(crop_margin)
-        score = float(likely[inside].mean()) if inside.any() else 0.0
-        alpha = np.rint(likely * 255).astype(np.uint8) if self.config.output.soft_masks else None
+        score = float(probability(crop_margin[inside]).mean()) if inside.any() else 0.0
+        soft = self.config.output.soft_masks
+        alpha = np.rint(probability(crop_margin) * 255).astype(np.uint8) if soft else None
         smallest = np.finfo(np.float32).tiny
         winning = np.where(inside, np.maximum(crop_margin, smallest), np.float32(0))
         return FaceResult(face, scores.crop, mask, alpha, score), winning

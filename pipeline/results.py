@@ -142,4 +142,4 @@ class PhotoResult:
     @property
     def mask(self) -> NDArray[np.uint8]:
         """(H, W) uint8, 0 or 255: the union of all faces."""
-        return np.where(self.instances > 0, np.uint8(255), np.uint8(0))
+        return np.asarray((self.instances > 0).view(np.uint8) * np.uint8(255))

@@ -116,7 +116,7 @@ def probability(margin: Floats) -> Floats:
 
 
 def _positive(margin: Floats) -> Pixels:
-    return np.where(margin > 0, np.uint8(255), np.uint8(0))
+    return np.asarray((margin > 0).view(np.uint8) * np.uint8(255))
 
 
 def _resize(array: NDArray[_Scalar], size_wh: tuple[int, int], interpolation: int) -> NDArray[_Scalar]:

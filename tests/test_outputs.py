@@ -19,7 +19,14 @@ from pipeline.crop import crop_face
 from pipeline.errors import EncodingError, OutputError
 from pipeline.files import LEFTOVER_PREFIX
 from pipeline.manifest.records import face_entry
-from pipeline.outputs import overlay, remove_leftovers, remove_outputs, write_atomically, write_outputs
+from pipeline.outputs import (
+    encode_picture,
+    overlay,
+    remove_leftovers,
+    remove_outputs,
+    write_atomically,
+    write_outputs,
+)
 from pipeline.results import FaceResult, PhotoResult
 
 HEIGHT, WIDTH = 6, 8
@@ -267,3 +274,23 @@ def test_transparency_of_turned_crops(tmp_path: Path) -> None:
     assert np.argwhere(found == 7).tolist() == [[2, 0]]  # (1, 0) of the box, a quarter turn on
     assert (found == 255).sum() == found.size - 1
     assert (mask == 255).all()
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_masks_as_png_hold_every_number(kind: type[np.uint8] | type[np.uint16]) -> None:
+    rng = np.random.default_rng(3)
+    numbers = rng.integers(0, np.iinfo(kind).max, (37, 53), dtype=kind, endpoint=True)
+    numbers[5:30, 8:40] = np.iinfo(kind).max
+    encoded = np.frombuffer(encode_picture(".png", numbers), np.uint8)
+    assert np.array_equal(cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED), numbers)
+
+
+def test_the_overlay_rounds_half_of_red_to_even_numbers() -> None:
+    values = np.arange(256, dtype=np.uint8)
+    pixels = np.repeat(np.tile(values, (9, 1))[:, :, None], 3, axis=2)
+    mask = np.zeros(pixels.shape[:2], np.uint8)
+    mask[2:7, 2:254] = 255
+    inside = overlay(pixels, mask)[4, 4:252].astype(np.float64)
+    exact = values.astype(np.float64)
+    expected = np.stack([(exact + 255) / 2, exact / 2, exact / 2], axis=1)[4:252]
+    assert np.array_equal(inside, np.rint(expected))

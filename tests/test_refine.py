@@ -86,3 +86,15 @@ def test_specks_are_dropped_and_pieces_stay() -> None:
         refine_mask(mask, smallest_piece=1.0).tolist() == refine_mask(mask, largest_component=True).tolist()
     )
     assert not refine_mask(np.zeros((3, 4), np.uint8), smallest_piece=0.5).any()
+
+
+def test_an_island_in_a_hole_is_a_piece_of_its_own() -> None:
+    mask = np.zeros((30, 30), np.uint8)
+    mask[2:28, 2:28] = 255
+    mask[6:24, 6:24] = 0
+    mask[14:16, 14:16] = 255
+    without = mask.copy()
+    without[14:16, 14:16] = 0
+    assert np.array_equal(refine_mask(mask, smallest_piece=0.1), without)
+    assert np.array_equal(refine_mask(mask, largest_component=True), without)
+    assert np.array_equal(refine_mask(without, smallest_piece=0.1), without)
