@@ -67,9 +67,11 @@ class Variant:
     engine: str
     precision: str
     threads: int
+    fast_convolutions: bool = False
 
     def __str__(self) -> str:
-        return f"{self.engine} {self.precision}, {self.threads} thread{'s' if self.threads > 1 else ''}"
+        fast = ", fast convolutions" if self.fast_convolutions else ""
+        return f"{self.engine} {self.precision}{fast}, {self.threads} thread{'s' if self.threads > 1 else ''}"
 
 
 CASES = (
@@ -79,7 +81,14 @@ CASES = (
     Case("uncrop_256", (256, 256)),
     Case("uncrop_256", (256, 256), 8),
 )
-ENGINES = (("caffe", "f32"), ("onnxruntime", "f32"), ("openvino", "f32"), ("openvino", "bf16"))
+ENGINES = (
+    ("caffe", "f32", False),
+    ("onnxruntime", "f32", False),
+    ("onnxruntime", "f32", True),
+    ("openvino", "f32", False),
+    ("openvino", "bf16", False),
+)
+"""Engine, precision, and whether ``engine.fast_convolutions`` is on."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -88,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m benchmarks.engines", description="Engines against pycaffe."
     )
     parser.add_argument("--networks", nargs="+", choices=sorted({case.network for case in CASES}))
-    parser.add_argument("--engines", nargs="+", choices=sorted({name for name, _ in ENGINES}))
+    parser.add_argument("--engines", nargs="+", choices=sorted({name for name, *_ in ENGINES}))
     parser.add_argument("--threads", nargs="+", type=int, default=[os.cpu_count() or 1])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(
@@ -98,18 +107,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--caffe-python", default=".venv-caffe/bin/python", help="interpreter with pycaffe")
     parser.add_argument("--models", type=Path, help="folder to keep the random FCN-8s in")
     parser.add_argument("--output", type=Path, default=RESULTS)
+    parser.add_argument(
+        "--keep", action="store_true", help="keep the rows that the output has of other networks"
+    )
     options = parser.parse_args(arguments)
     cases = [case for case in CASES if options.networks is None or case.network in options.networks]
     variants = [
-        Variant(engine, precision, threads)
+        Variant(engine, precision, threads, fast)
         for threads in options.threads
-        for engine, precision in ENGINES
+        for engine, precision, fast in ENGINES
         if options.engines is None or engine in options.engines
     ]
     with tempfile.TemporaryDirectory(prefix="uncrop-benchmark-") as scratch:
         folder = (options.models or Path(scratch)).resolve()
-        rows: list[dict[str, Any]] = []
-        report = {"machine": describe_machine(), "options": _plain(options), "rows": rows}
+        machine = describe_machine()
+        rows = _kept(options.output, cases, machine["processor"]) if options.keep else []
+        report = {"machine": machine, "options": _plain(options), "rows": rows}
         for case in cases:
             model = _prepare(case.network, folder, options.width_divisor)
             if model is None:
@@ -168,7 +181,8 @@ def table(report: dict[str, Any]) -> str:
         "--- | --- | --- | --- | --- | --- | --- | ---",
     ]
     for row in report["rows"]:
-        name = f"{row['case']} | {Variant(row['engine'], row['precision'], row['threads'])}"
+        fast = row.get("fast_convolutions", False)
+        name = f"{row['case']} | {Variant(row['engine'], row['precision'], row['threads'], fast)}"
         if "error" in row:
             lines.append(f"{name} | not here: {row['error'].splitlines()[0]} | | | | |")
             continue
@@ -184,11 +198,20 @@ def table(report: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _kept(path: Path, cases: Sequence[Case], processor: str) -> list[dict[str, Any]]:
+    """Rows of an earlier report about other networks, if that was made on the same processor."""
+    earlier = json.loads(path.read_text(encoding="utf-8"))
+    if earlier["machine"]["processor"] != processor:
+        raise SystemExit(f"{path}: was made on {earlier['machine']['processor']}, this is {processor}")
+    networks = {case.network for case in cases}
+    return [row for row in earlier["rows"] if row["network"] not in networks]
+
+
 def _plain(options: argparse.Namespace) -> dict[str, Any]:
     return {
         name: str(value) if isinstance(value, Path) else value
         for name, value in vars(options).items()
-        if name not in ("caffe_python", "models", "output")
+        if name not in ("caffe_python", "models", "output", "keep")
     }
 
 
@@ -209,7 +232,8 @@ def _prepare(network: str, folder: Path, width_divisor: int) -> str | None:
 
 
 def _scores_path(scratch: Path, variant: Variant) -> Path:
-    return scratch / f"{variant.engine}-{variant.precision}-{variant.threads}.npy"
+    fast = "-fast" if variant.fast_convolutions else ""
+    return scratch / f"{variant.engine}-{variant.precision}{fast}-{variant.threads}.npy"
 
 
 def _run_child(
@@ -222,7 +246,8 @@ def _run_child(
             "name": variant.engine,
             "precision": variant.precision,
             "threads": variant.threads,
-            "cache_directory": str(scratch / f"cache-{variant.engine}"),
+            "fast_convolutions": variant.fast_convolutions,
+            "cache_directory": str(scratch / f"cache-{variant.engine}-{variant.fast_convolutions}"),
             "caffe": {"command": [options.caffe_python]},
         },
         "seconds": options.seconds,

@@ -282,7 +282,9 @@ def test_masks_as_png_hold_every_number(kind: type[np.uint8] | type[np.uint16]) 
     numbers = rng.integers(0, np.iinfo(kind).max, (37, 53), dtype=kind, endpoint=True)
     numbers[5:30, 8:40] = np.iinfo(kind).max
     encoded = np.frombuffer(encode_picture(".png", numbers), np.uint8)
-    assert np.array_equal(cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED), numbers)
+    decoded = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED)
+    assert decoded is not None
+    assert np.array_equal(decoded, numbers)
 
 
 def test_the_overlay_rounds_half_of_red_to_even_numbers() -> None:
