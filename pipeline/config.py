@@ -87,6 +87,7 @@ class OutputConfig(_Section):
     crops: bool = False
     crop_masks: bool = False
     cutouts: bool = False
+    report: Annotated[bool, NO_RESULT] = False
 
 
 class DetectorConfig(_Section):

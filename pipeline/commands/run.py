@@ -54,7 +54,12 @@ def execute(options: argparse.Namespace) -> int:
 
     if options.dry_run:
         return plan(config, force=options.force)
-    return run(config, force=options.force, quiet=options.quiet, verbose=options.verbose).exit_code
+    summary = run(config, force=options.force, quiet=options.quiet, verbose=options.verbose)
+    if config.output.report:
+        from pipeline.report.writing import write_report  # noqa: PLC0415 - only when asked for
+
+        write_report(summary.directory)
+    return summary.exit_code
 
 
 def _short_options(options: argparse.Namespace) -> dict[str, dict[str, Any]]:

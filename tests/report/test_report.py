@@ -143,6 +143,16 @@ def test_without_pictures_and_with_photographs_gone(tmp_path: Path, monkeypatch:
     assert "photograph not found" in page
 
 
+def test_made_at_the_end_of_a_run_when_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (64, 64)).save("black.png")
+    words = ["run", "--quiet", "--input", "black.png", "--set", "execution.executor=serial"]
+    assert main([*words, "--output", "without"]) == 0
+    assert not Path("without/report.html").exists()
+    assert main([*words, "--output", "with", "--set", "output.report=true"]) == 0
+    assert "<dt>without a face</dt><dd>1</dd>" in Path("with/report.html").read_text("utf-8")
+
+
 def test_no_run_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", str(tmp_path)]) == 2
     assert "name the output directory of a run" in capsys.readouterr().err
