@@ -1,5 +1,6 @@
 """A folder of everything that goes wrong: each file gets its status and a message, and the run goes on."""
 
+import importlib.util
 import io
 import json
 import os
@@ -14,6 +15,8 @@ from PIL import Image
 from pipeline.config import Config
 from pipeline.runner import run
 from tests import stand_ins
+from tests.made_pictures import LONG, dng, tiff
+from tests.test_colour import ADOBE
 from tests.test_images import encoded, gradient, png_of_size, with_orientation
 
 SEED = 20_261_122
@@ -61,7 +64,23 @@ def corpus(folder: Path) -> None:
     put("good icc rubbish.jpg", encoded("JPEG", icc_profile=b"\xfe" * 999))
     put("good xmp rubbish.jpg", encoded("JPEG", xmp=b"<x:xmpmeta" * 20))
     put("good turned.jpg", encoded("JPEG", exif=with_orientation(8)))
+    put("good transparent.png", encoded("PNG", Image.fromarray(np.full((9, 9, 4), 200, np.uint8))))
+    put("good 12 in 16 bits.tif", tiff(np.full((9, 9, 3), 3000, np.uint16), {}))
+    put("good fractions.tif", tiff(np.full((9, 9, 3), 0.7, np.float32), {}))
+    put("good profile.jpg", encoded("JPEG", noise(), icc_profile=ADOBE))
+    put("bad fractions.tif", tiff(np.full((9, 9, 3), 0.7, np.float32), {})[:-20])
+    put(
+        "bad float bomb.tif",
+        tiff(np.zeros((2, 2, 3), np.float32), {256: (LONG, [50_000]), 257: (LONG, [50_000])}),
+    )
+    put("bad bomb.jxl", b"\xff\x0a" + b"\xfe" * 12)
+    put("bad.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(60))
+    put("bad.cr2", b"II*\0\x10\0\0\0CR\2\0" + bytes(60))
+    if importlib.util.find_spec("rawpy"):
+        put("good raw.dng", dng(np.asarray(noise()), 6))
+        put("bad raw.dng", dng(np.asarray(noise()))[:-200])
     put("notes.txt", b"not listed")
+    put("drawing.psd", b"8BPS")
     (folder / "album.jpg").mkdir()
     put("album.jpg/good.png", encoded("PNG"))
     (folder / "bad link.jpg").symlink_to("bad link.jpg")
@@ -89,9 +108,10 @@ def test_every_file_gets_its_status_and_a_message(tmp_path: Path, monkeypatch: p
     records = [json.loads(line) for line in Path("out/manifest.jsonl").read_bytes().splitlines()]
     assert len(records) == summary.total
     assert "in/notes.txt" not in {record["photo"] for record in records}
+    assert "1 .psd" in str(summary)
     assert "in/good twin.jpg" not in {record["photo"] for record in records}
     for record in records:
-        kind = Path(record["photo"]).name.split()[0].removesuffix(".png")
+        kind = Path(record["photo"]).name.split()[0].partition(".")[0]
         failed = record["status"] == "failed"
         assert not (kind == "good" and failed), record["errors"]
         assert not (kind == "bad" and not failed), record["photo"]
