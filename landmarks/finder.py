@@ -12,6 +12,7 @@ import numpy as np
 from landmarks.blazeface import BlazeFace
 from landmarks.candidates import Candidate, merge
 from landmarks.cnn import CnnDetector
+from landmarks.follow import Follower
 from landmarks.geometry import FaceLandmarks
 from landmarks.hog import HogDetector, search_view
 from landmarks.predictor import UPRIGHT_DEGREES, LandmarkPredictor
@@ -118,18 +119,31 @@ class FaceFinder:
         image = np.ascontiguousarray(image)
         return tuple(self._predictor.predict(image, face) for face in self.detect(image))
 
+    def find_in_first_pass(self, image: Pixels) -> tuple[FaceLandmarks, ...]:
+        """What ``find`` gives without the harder searches, whatever ``rescue`` says."""
+        image = np.ascontiguousarray(image)
+        return tuple(self._predictor.predict(image, face) for face in self._detect_first(image))
+
+    def follower(self) -> Follower:
+        """What follows faces from frame to frame with this finder's models."""
+        return Follower(self._predictor.predict, self._blazeface.confirm)
+
     def detect(self, image: Pixels) -> list[Candidate]:
         """The places of the faces of a photograph, as ``find`` takes them before it predicts landmarks."""
-        found: list[Candidate] = []
-        for name in self._order:
-            found = merge(self._first_pass[name](image))
-            if found:
-                break
+        found = self._detect_first(image)
         if self._rescue == "never" or (found and self._rescue == "when_empty"):
             return found
         for search in self._rescue_chain.searches():
             found += merge(search(image), known=found)
             if found and self._rescue == "when_empty":
+                break
+        return found
+
+    def _detect_first(self, image: Pixels) -> list[Candidate]:
+        found: list[Candidate] = []
+        for name in self._order:
+            found = merge(self._first_pass[name](image))
+            if found:
                 break
         return found
 

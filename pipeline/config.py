@@ -101,9 +101,10 @@ class DetectorConfig(_Section):
 
 
 class LandmarksConfig(_Section):
-    """The 68-point predictor; null takes the one from the installed data package."""
+    """The 68-point predictor; null takes the one from the installed data package. ``read`` is for clips."""
 
     model: str | None = None
+    read: Annotated[str | None, NO_RESULT] = None
 
 
 class FacesConfig(_Section):
@@ -168,6 +169,21 @@ class RefineConfig(_Section):
     smooth: bool = False
 
 
+class VideoConfig(_Section):
+    """How clips are done. Times in seconds; what is written for them is in ``output``."""
+
+    clips: bool = True
+    animations: bool = False
+    picture_rate: Annotated[float, Field(gt=0, le=1000)] = 25.0
+    chunk_frames: Annotated[int, Field(ge=1, strict=True)] = 120
+    search_every: Positive = 5
+    fill_seconds: Annotated[float, Field(ge=0, le=10)] = 0.5
+    steady: Annotated[float, Field(ge=0, le=10)] = 1.0
+    average_frames: Annotated[int, Field(ge=0, le=4, strict=True)] = 2
+    format: Literal["ffv1", "png", "h264", "prores4444"] = "ffv1"
+    lms: bool = True
+
+
 class ExecutionConfig(_Section):
     """How many photographs at once, and within what limits."""
 
@@ -205,6 +221,7 @@ class Config(_Section):
     engine: EngineConfig = EngineConfig()
     scores: ScoresConfig = ScoresConfig()
     refine: RefineConfig = RefineConfig()
+    video: Annotated[VideoConfig, NO_RESULT] = VideoConfig()
     execution: Annotated[ExecutionConfig, NO_RESULT] = ExecutionConfig()
     server: Annotated[ServerConfig, NO_RESULT] = ServerConfig()
 

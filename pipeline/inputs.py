@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from pipeline.config import InputConfig
+from pipeline.clip_files import is_clip, is_pattern, pictures_of
+from pipeline.config import InputConfig, VideoConfig
 from pipeline.errors import ConfigError, Problem
 from pipeline.files import printable
 from pipeline.formats import IMAGE_SUFFIXES, SNIFF_BYTES, UNREAD_SUFFIXES, sniff_format
@@ -36,11 +37,14 @@ class PhotoPath:
         The folder that its name starts from, given likewise.
     name
         Name of its outputs; see `pipeline.output_names`.
+    is_clip
+        It moves: it is a clip (see `pipeline.clip_files`), not a photograph.
     """
 
     path: str
     root: str
     name: str
+    is_clip: bool = False
 
 
 def list_photos(
@@ -50,6 +54,7 @@ def list_photos(
     case_sensitive: bool = True,
     stdin: BinaryIO | None = None,
     on_left_out: Callable[[str], None] | None = None,
+    clips: VideoConfig | None = None,
 ) -> list[PhotoPath]:
     """List the photographs that a configuration names; no pictures are held.
 
@@ -74,6 +79,8 @@ def list_photos(
     on_left_out
         Called with a sentence about each other run's output that was left out, and one about the pictures of
         kinds that are not read.
+    clips
+        ``clips`` and ``animations`` are used; None: clips in folders are passed over.
 
     Returns
     -------
@@ -84,7 +91,7 @@ def list_photos(
     ConfigError
         With every path that is missing or unreadable, or when there is no photograph at all.
     """
-    collector = _Collector(config.recursive, os.fspath(output_directory))
+    collector = _Collector(config.recursive, os.fspath(output_directory), clips)
     problems: list[Problem] = []
     for index, text in enumerate(config.paths):
         try:
@@ -115,6 +122,8 @@ def _add_input(collector: _Collector, text: str, stdin: BinaryIO | None) -> None
         _add_list(collector, Path(text[1:]).read_bytes())
     elif os.path.lexists(text):
         collector.add(text)
+    elif is_pattern(text) and pictures_of(text):
+        collector.add(text, must_exist=False)
     elif glob.has_magic(text):
         matches = sorted(glob.glob(text, recursive=True), key=os.fsencode)  # noqa: PTH207 - may be absolute
         if not matches:
@@ -141,10 +150,12 @@ def _fixed_part(pattern: str) -> str:
 class _Collector:
     """Gathers (root, path below it), each path once."""
 
-    def __init__(self, recursive: bool, output_directory: str) -> None:
+    def __init__(self, recursive: bool, output_directory: str, clips: VideoConfig | None) -> None:
         self.working_directory = str(Path.cwd())
         self.found: list[tuple[str, str]] = []
         self._recursive = recursive
+        self._clips = clips
+        self._animations = clips is not None and clips.animations
         self._seen: set[str] = set()
         self._output = _identity(output_directory)
         self._outside: set[str] = set()  # folders known to be neither the output directory nor in it
@@ -169,7 +180,14 @@ class _Collector:
 
     def photo(self, root: str, relative: str, namer: Namer) -> PhotoPath:
         path = self._shown(str(Path(root, relative)) if relative else root)
-        return PhotoPath(path, self._shown(root), namer.name(root, relative))
+        moves = is_clip(path, animations=self._animations)
+        return PhotoPath(path, self._shown(root), namer.name(root, relative), moves)
+
+    def _is_wanted(self, path: str) -> bool:
+        """Whether a file in a folder is one to do: a photograph, or a clip where these are wanted."""
+        if self._clips is not None and self._clips.clips and is_clip(path, animations=self._animations):
+            return True
+        return _looks_like_image(path)
 
     def add(self, text: str, *, must_exist: bool = True) -> None:
         """Add a path as the user gave it."""
@@ -189,7 +207,7 @@ class _Collector:
                 continue
             if _is_directory(path, must_exist=False):
                 self._add_folder(path, path if path_below(path, root) is None else root)
-            elif _looks_like_image(path):
+            elif self._is_wanted(path):
                 self._add_file(path, root)
             else:
                 self._pass_over(path)
@@ -243,7 +261,7 @@ class _Collector:
                     (folder_links if leads_to_folder else file_links).append(path)
                 elif entry.is_dir(follow_symlinks=False):
                     folders.append(path)
-                elif _looks_like_image(prefix + path):
+                elif self._is_wanted(prefix + path):
                     identity = _identity(prefix + path)  # None: it has gone since, and fails as a photograph
                     if identity is not None:
                         self._files.add(identity)
@@ -259,7 +277,7 @@ class _Collector:
         identity = _identity(link)
         if identity is None:
             return _has_image_suffix(link)
-        if identity in self._files or not _looks_like_image(link):
+        if identity in self._files or not self._is_wanted(link):
             return False
         self._files.add(identity)
         return True

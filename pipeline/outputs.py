@@ -47,6 +47,12 @@ PHOTO_FOLDERS = ("masks", "instances", "overlays", "soft_masks")
 FACE_FOLDERS = ("crops", "crop_masks", "cutouts")
 REVIEW_FOLDERS = ("corrected", "corrected_faces")
 """What people have drawn; see `pipeline.corrections`. No run writes or removes anything there."""
+WORK_FOLDER = ".uncrop-clips"
+"""Folder of the output directory in which clips are worked on; it goes when they are done."""
+
+CLIP_FOLDERS = ("tracks", "found")
+"""What clips have besides; see `pipeline.video`."""
+
 _PHOTO_SUFFIXES = {kind: (".png", ".jpg") if kind == "overlays" else (".png",) for kind in PHOTO_FOLDERS}
 
 
@@ -100,7 +106,7 @@ def write_outputs(
     face_files: list[dict[str, str]] = []
     for number, face in enumerate(result.faces, start=1):
         face_files.append({})
-        for kind, picture in _face_pictures(face, config, photo_alpha):
+        for kind, picture in face_pictures(face, config, photo_alpha):
             lying = picture
             if config.orientation == "stored":
                 lying = np.ascontiguousarray(np.rot90(picture, -face.crop.turn))
@@ -167,7 +173,7 @@ def remove_outputs(directory: Path, paths: Iterable[str], keep: Iterable[str] = 
     """
     for path in set(paths) - set(keep):
         parts = Path(path).parts
-        if not parts or parts[0] not in PHOTO_FOLDERS + FACE_FOLDERS or ".." in parts:
+        if not parts or parts[0] not in PHOTO_FOLDERS + FACE_FOLDERS + CLIP_FOLDERS or ".." in parts:
             continue
         try:
             (directory / path).unlink(missing_ok=True)
@@ -208,7 +214,7 @@ def remove_leftovers(directory: Path) -> int:
         One cannot be removed.
     """
     removed = 0
-    for folder in ("", *PHOTO_FOLDERS, *FACE_FOLDERS, *REVIEW_FOLDERS):
+    for folder in ("", *PHOTO_FOLDERS, *FACE_FOLDERS, *REVIEW_FOLDERS, *CLIP_FOLDERS, WORK_FOLDER):
         for top, folders, files in os.walk(directory / folder):
             if not folder:
                 folders.clear()
@@ -238,9 +244,10 @@ def _photo_pictures(
         yield "soft_masks", ".png", mask if result.alpha is None else result.alpha
 
 
-def _face_pictures(
-    face: FaceResult, config: OutputConfig, photo_alpha: NDArray[np.uint8] | None
+def face_pictures(
+    face: FaceResult, config: OutputConfig, photo_alpha: NDArray[np.uint8] | None = None
 ) -> Iterable[tuple[str, NDArray[Any]]]:
+    """The pictures of a single face that are asked for: folder and picture, grey, RGB or RGBA."""
     if config.crops:
         yield "crops", face.crop.pixels
     if config.crop_masks:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from os import PathLike
 from typing import Any, Self
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from landmarks.finder import FaceFinder
 from landmarks.geometry import FaceLandmarks
@@ -207,18 +209,13 @@ class PhotoSegmenter:
         with stages.stage("crop"):
             pairs = self._crop(image, faces, errors)
         with stages.stage("network"):
-            scored = self._score(pairs, errors)
+            scored = self.score(pairs, errors)
         with stages.stage("uncrop"):
-            decided = [self._decide(face, scores, heads) for face, scores in scored]
-            done = tuple(face for face, _ in decided)
-            crops = [face.crop for face in done]
-            instances = uncrop_instances([margin for _, margin in decided], crops, frame_size_wh)
-            alpha = _union_alpha(done, frame_size_wh) if self.config.output.soft_masks else None
-        if errors and not done:
+            result = self.decide(scored, frame_size_wh, errors=errors, heads=heads)
+        if errors and not result.faces:
             message = f"none of {len(faces)} faces could be segmented; the first: {errors[0].message}"
             raise SegmentationError(message, stage=errors[0].stage)
-        status: Status = "partial" if errors else "ok" if done else "no_face"
-        return PhotoResult(status, instances, alpha, done, tuple(errors), stages.rounded(6))
+        return replace(result, timings=stages.rounded(6))
 
     def describe(self) -> dict[str, Any]:
         """What really runs, for the manifest: the engine and the network."""
@@ -250,10 +247,23 @@ class PhotoSegmenter:
                 errors.append(StageError("crop", "ValueError", f"face at {face.detection.box}: {error}"))
         return pairs
 
-    def _score(
+    def score(
         self, pairs: Sequence[tuple[FaceLandmarks, FaceCrop]], errors: list[StageError]
     ) -> list[tuple[FaceLandmarks, CropScores]]:
-        """Scores of all crops; when the batch fails, one by one, so that a face costs only itself."""
+        """Score crops that are cut out already; when the batch fails, one by one: a face costs only itself.
+
+        Parameters
+        ----------
+        pairs
+            Faces with their crops.
+        errors
+            What goes wrong with single faces is added to it; they are left out of the result.
+
+        Raises
+        ------
+        PhotoError, EngineError
+            The only face failed.
+        """
         try:
             scores = self._scores([crop for _, crop in pairs])
             return [(face, of_face) for (face, _), of_face in zip(pairs, scores, strict=True)]
@@ -275,14 +285,48 @@ class PhotoSegmenter:
                 raise EngineError("the segmenter is closed; make another one")
             return self.network.scores(crops)
 
+    def decide(
+        self,
+        scored: Sequence[tuple[FaceLandmarks, CropScores]],
+        frame_size_wh: tuple[int, int],
+        *,
+        errors: Sequence[StageError] = (),
+        heads: Sequence[FaceLandmarks] | None = None,
+        exact_points: Sequence[NDArray[np.float64]] | None = None,
+    ) -> PhotoResult:
+        """Turn scores into masks and the full-frame map: the last step of `segment`, with no timings.
+
+        Parameters
+        ----------
+        scored
+            Faces with scores of one frame, from `score` or made of several frames' scores.
+        frame_size_wh
+            Width and height of the frame in pixels.
+        errors
+            Of faces that are missing among the scored ones.
+        heads
+            All heads that are known in the frame; None: these faces are all.
+        exact_points
+            (68, 2) landmarks of every face to a part of a pixel; None: their whole pixels are used.
+        """
+        points: Sequence[NDArray[Any]] = exact_points or [face.points for face, _ in scored]
+        known = [face for face, _ in scored] if heads is None else heads
+        decided = [self._decide(*one, at, known) for one, at in zip(scored, points, strict=True)]
+        faces = tuple(face for face, _ in decided)
+        crops = [face.crop for face in faces]
+        instances = uncrop_instances([margin for _, margin in decided], crops, frame_size_wh)
+        alpha = _union_alpha(faces, frame_size_wh) if self.config.output.soft_masks else None
+        status: Status = "partial" if errors else "ok" if faces else "no_face"
+        return PhotoResult(status, instances, alpha, faces, tuple(errors))
+
     def _decide(
-        self, face: FaceLandmarks, scores: CropScores, heads: Sequence[FaceLandmarks]
+        self, face: FaceLandmarks, scores: CropScores, points: NDArray[Any], heads: Sequence[FaceLandmarks]
     ) -> tuple[FaceResult, Floats]:
         """The face, and its margin where the mask is set (zero elsewhere) for the instance map."""
         settings = self.config.scores
         others = [head.points for head in heads if head is not face] if settings.neighbours else []
-        own = without_neighbours(scores, face.points, others)
-        held = held_to_jaw(own, face.points, penalty=settings.jaw_penalty, support=settings.jaw_support)
+        own = without_neighbours(scores, points, others)
+        held = held_to_jaw(own, points, penalty=settings.jaw_penalty, support=settings.jaw_support)
         refine = partial(refine_mask, **self.config.refine.model_dump())
         mask, crop_margin = held.decide(upsample=self.config.network.upsample, refine=refine)
         inside = mask > 0

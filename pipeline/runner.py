@@ -19,7 +19,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,6 +42,8 @@ from pipeline.output_directory import locked, prepared, tells_case
 from pipeline.outputs import remove_leftovers
 from pipeline.progress import Progress
 from pipeline.summary import RunSummary
+from pipeline.video.schedule import Schedule
+from pipeline.video.task import Clip, clip_digests
 
 ModelHashes = Callable[[Config], Mapping[str, str]]
 
@@ -120,7 +122,9 @@ def run(
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         on_outcome = on_outcome or (lambda outcome: None)
-        return _Run(config, executor, settings, report, on_outcome, force=force, quiet=quiet).all(photos)
+        clips = clip_digests(config, models)
+        run = _Run(config, executor, settings, report, on_outcome, clips, force=force, quiet=quiet)
+        return run.all(photos)
 
 
 def plan(config: Config, *, force: bool = False, model_hashes: ModelHashes | None = None) -> int:
@@ -131,10 +135,14 @@ def plan(config: Config, *, force: bool = False, model_hashes: ModelHashes | Non
     int
         0; wrong configurations and models are raised as by `run`.
     """
-    digest = result_digest(config, (model_hashes or _default_model_hashes())(config))
+    models = (model_hashes or _default_model_hashes())(config)
+    digests = {False: result_digest(config, models), True: clip_digests(config, models)[0]}
     photos, left_out = _list(config)
+    is_clip = {photo.name: photo.is_clip for photo in photos}
     records = read_manifest(Path(config.output.directory)) if config.execution.skip_done and not force else ()
-    done = {record["name"] for record in records if _is_done(record, digest)}
+    done = {
+        record["name"] for record in records if _is_done(record, digests[is_clip.get(record["name"], False)])
+    }
     for photo in photos:
         what = "done before" if photo.name in done else "to do"
         print(f"{what:<12}{printable(photo.path)} -> {photo.name}")
@@ -155,6 +163,7 @@ class _Run:
         settings: WorkerSettings,
         report: dict[str, Any],
         on_outcome: Callable[[Outcome], None],
+        clip_digests: tuple[str, str],
         *,
         force: bool,
         quiet: bool,
@@ -164,6 +173,7 @@ class _Run:
         self._settings = settings
         self._report = report
         self._on_outcome = on_outcome
+        self._clip_digests = clip_digests
         self._skip_done = config.execution.skip_done and not force
         self._quiet = quiet
         self._directory = Path(config.output.directory)
@@ -212,18 +222,23 @@ class _Run:
         done = 0
         with _interruptible(self._stop), Progress(len(photos), enabled=not self._quiet) as progress:
             try:
-                with closing(self._executor.run(self._settings, self._tasks(photos, manifest))) as outcomes:  # type: ignore[type-var]
+                tasks = self._schedule(photos, manifest)
+                with closing(self._executor.run(self._settings, tasks)) as outcomes:  # type: ignore[type-var]
                     for outcome in outcomes:
+                        if outcome.engine and outcome.engine not in self._engines:
+                            self._engines.append(outcome.engine)
+                        if outcome.step is not None:
+                            tasks.took(outcome)
+                            continue
                         done += 1
                         status = "skipped"
                         if outcome.record is not None:
                             manifest.append(outcome.record)
                             status = outcome.record["status"]
-                            self._faces += len(outcome.record["faces"])
+                            self._faces += _faces_in(outcome.record)
                             for line in failure_lines(outcome.record):
                                 progress.report(line)
-                        if outcome.engine and outcome.engine not in self._engines:
-                            self._engines.append(outcome.engine)
+                        tasks.took(outcome)
                         self._counts[status] += 1
                         progress.advance(status)
                         self._on_outcome(outcome)
@@ -231,24 +246,33 @@ class _Run:
                 return False
         return done == len(photos)
 
-    def _tasks(self, photos: Iterable[PhotoPath], manifest: Manifest) -> Iterator[Task]:
-        for photo in photos:
-            if self._stop.is_set():
-                return
-            old = manifest.get(photo.name)
-            if old is None:
-                yield Task(photo.path, photo.root, photo.name)
-                continue
-            fresh = self._skip_done and _is_done(old, self._settings.digest)
-            files = tuple(recorded_files(old))
-            yield Task(
-                photo.path,
-                photo.root,
-                photo.name,
-                old["sha256"] if fresh else None,
-                files,
-                old["sha256"] if files else None,
-            )
+    def _schedule(self, photos: Sequence[PhotoPath], manifest: Manifest) -> Schedule:
+        digest, search_digest = self._clip_digests
+        return Schedule(
+            (self._task(photo, manifest, self._settings.digest) for photo in photos if not photo.is_clip),
+            (
+                Clip(self._task(photo, manifest, digest), digest, search_digest)
+                for photo in photos
+                if photo.is_clip
+            ),
+            self._directory,
+            self._stop.is_set,
+        )
+
+    def _task(self, photo: PhotoPath, manifest: Manifest, digest: str) -> Task:
+        old = manifest.get(photo.name)
+        if old is None:
+            return Task(photo.path, photo.root, photo.name)
+        fresh = self._skip_done and _is_done(old, digest)
+        files = tuple(recorded_files(old))
+        return Task(
+            photo.path,
+            photo.root,
+            photo.name,
+            old["sha256"] if fresh else None,
+            files,
+            old["sha256"] if files else None,
+        )
 
     def _finish(self, manifest: Manifest, may_have_leftovers: bool) -> None:
         """Bring the directory in order; after a full disk as far as that goes."""
@@ -302,6 +326,12 @@ def _is_done(record: Mapping[str, Any], digest: str) -> bool:
     return record.get("status") in DONE and record.get("digest") == digest and bool(record.get("sha256"))
 
 
+def _faces_in(record: Mapping[str, Any]) -> int:
+    """Faces of a photograph; of a clip its tracks."""
+    clip = record.get("clip")
+    return len(clip["tracks"] if clip else record["faces"])
+
+
 def _list(config: Config) -> tuple[list[PhotoPath], list[str]]:
     """The photographs, and what is to be told of what was left out."""
     directory, left_out = Path(config.output.directory), list[str]()
@@ -310,6 +340,7 @@ def _list(config: Config) -> tuple[list[PhotoPath], list[str]]:
         output_directory=directory,
         case_sensitive=tells_case(directory),
         on_left_out=left_out.append,
+        clips=config.video,
     )
     return photos, left_out
 

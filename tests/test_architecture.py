@@ -37,6 +37,7 @@ LAYERS = (
     ("pipeline.decoded", "pipeline.raw", "pipeline.deep", "pipeline.plugins"),
     ("pipeline.decoders",),
     ("pipeline.images",),
+    ("pipeline.clip_files",),
     ("pipeline.models",),
     ("pipeline.engines",),
     (

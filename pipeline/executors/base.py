@@ -11,7 +11,7 @@ from pipeline.config import Config
 from pipeline.errors import PhotoError
 from pipeline.executors.leavings import content_sha256, settle_old_outputs
 from pipeline.executors.tasks import Task
-from pipeline.executors.worker import Outcome, WorkerSettings, blank_of
+from pipeline.executors.worker import Outcome, Work, WorkerSettings, blank_of
 from pipeline.files import printable
 from pipeline.manifest.records import error_entry
 from pipeline.results import StageError
@@ -37,11 +37,13 @@ class Executor(Protocol):
         """Workers that died or were ended in the run so far; they may have left unfinished files."""
         ...
 
-    def run(self, settings: WorkerSettings, tasks: Iterable[Task]) -> Iterator[Outcome]:
+    def run(self, settings: WorkerSettings, tasks: Iterable[Task | Work]) -> Iterator[Outcome]:
         """Yield one outcome a task, in any order.
 
         Tasks are drawn when there is a worker for them, not before; the run ends when they are used up and
-        done. Closing the iterator stops at once: workers are ended, what they had in hand is dropped.
+        done. An iterator that has nothing now but more after the next outcome is asked again then: it may
+        stop more than once. Closing the iterator that is returned stops at once: workers are ended, what they
+        had in hand is dropped.
 
         Parameters
         ----------
@@ -88,11 +90,11 @@ MAX_FAILED_STARTS = 3
 class Attempt:
     """A photograph in the hands of a worker, for the first or the second time."""
 
-    task: Task
+    task: Task | Work
     number: int = 1
 
     @classmethod
-    def first(cls, tasks: Iterator[Task]) -> Attempt | None:
+    def first(cls, tasks: Iterator[Task | Work]) -> Attempt | None:
         """Draw the next task; None when they are used up."""
         task = next(tasks, None)
         return None if task is None else cls(task)
@@ -105,6 +107,8 @@ class Attempt:
         OutputError
             One cannot be removed.
         """
+        if isinstance(self.task, Work):
+            return self.task.failed(settings, error)
         output = settings.config.output
         record = blank_of(self.task, settings)
         message = f"{printable(self.task.path)}: {error}"

@@ -32,7 +32,7 @@ from pipeline.executors.base import (
 )
 from pipeline.executors.children import cause_of_death, die_with_parent, end_process, inherited, memory_mb
 from pipeline.executors.tasks import Task
-from pipeline.executors.worker import Outcome, Worker, WorkerSettings
+from pipeline.executors.worker import Outcome, Work, Worker, WorkerSettings
 
 _LIMITS_INTERVAL_SECONDS = 0.2
 """How often at least all workers are held against their limits, also while some of them speak."""
@@ -61,7 +61,7 @@ class ProcessExecutor:
         self._memory_limit_mb = config.execution.memory_limit_mb
         self._looked_at_all = float("-inf")
 
-    def run(self, settings: WorkerSettings, tasks: Iterable[Task]) -> Iterator[Outcome]:
+    def run(self, settings: WorkerSettings, tasks: Iterable[Task | Work]) -> Iterator[Outcome]:
         """Yield one outcome a task, in any order; see `pipeline.executors.base.Executor`."""
         waiting = iter(tasks)
         again: deque[Attempt] = deque()
@@ -108,7 +108,7 @@ class ProcessExecutor:
         self,
         settings: WorkerSettings,
         workers: list[_Process],
-        waiting: Iterator[Task],
+        waiting: Iterator[Task | Work],
         again: deque[Attempt],
     ) -> None:
         """Give every idle worker a photograph; start workers while there are photographs for them."""

@@ -26,7 +26,7 @@ from pipeline.errors import (
 )
 from pipeline.executors.base import MAX_FAILED_STARTS, Attempt
 from pipeline.executors.tasks import Task
-from pipeline.executors.worker import Outcome, Worker, WorkerSettings
+from pipeline.executors.worker import Outcome, Work, Worker, WorkerSettings
 
 try:
     import ray
@@ -74,7 +74,7 @@ class RayExecutor:
             _connect(config.execution.address, self._fixed_workers, self.threads)
         self.workers = self._fixed_workers or self._room()
 
-    def run(self, settings: WorkerSettings, tasks: Iterable[Task]) -> Iterator[Outcome]:
+    def run(self, settings: WorkerSettings, tasks: Iterable[Task | Work]) -> Iterator[Outcome]:
         """Yield one outcome a task, in any order; see `pipeline.executors.base.Executor`."""
         run = _RayRun(self, settings, iter(tasks))
         try:
@@ -109,7 +109,7 @@ class _Slot:
 class _RayRun:
     """One run on a cluster."""
 
-    def __init__(self, executor: RayExecutor, settings: WorkerSettings, tasks: Iterator[Task]) -> None:
+    def __init__(self, executor: RayExecutor, settings: WorkerSettings, tasks: Iterator[Task | Work]) -> None:
         self._executor = executor
         self._settings = settings
         self._tasks = tasks
@@ -245,7 +245,7 @@ class _Actor:
         self._worker.load()
         return str(ray.get_runtime_context().get_node_id())
 
-    def process(self, task: Task) -> Outcome:
+    def process(self, task: Task | Work) -> Outcome:
         return self._worker.process(task)
 
 

@@ -8,7 +8,7 @@ from pipeline.config import Config
 from pipeline.environment import usable_cores
 from pipeline.executors.base import settle_threads
 from pipeline.executors.tasks import Task
-from pipeline.executors.worker import Outcome, Worker, WorkerSettings
+from pipeline.executors.worker import Outcome, Work, Worker, WorkerSettings
 
 
 class SerialExecutor:
@@ -25,7 +25,7 @@ class SerialExecutor:
         self.lost_workers = 0
         self.threads = settle_threads(config, usable_cores(), 1)
 
-    def run(self, settings: WorkerSettings, tasks: Iterable[Task]) -> Iterator[Outcome]:
+    def run(self, settings: WorkerSettings, tasks: Iterable[Task | Work]) -> Iterator[Outcome]:
         """Yield one outcome a task, in their order; see `pipeline.executors.base.Executor`."""
         worker = Worker(settings)
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -81,14 +82,43 @@ class Outcome:
     name
         The task's name.
     record
-        Line for the manifest; None when the photograph had been done before.
+        Line for the manifest; None when the photograph had been done before, or is not done yet.
     engine
         What really ran; None if nothing did.
+    step
+        What a part of a larger task has to say to the next parts; None: the task as a whole is done.
     """
 
     name: str
     record: Record | None
     engine: Mapping[str, Any] | None = field(default=None, compare=False)
+    step: Mapping[str, Any] | None = None
+
+
+class Work(ABC):
+    """A task that knows itself how it is done, such as a part of a clip; it pickles.
+
+    Executors treat it as they treat a photograph: one worker at a time has it in hand, within the same
+    limits, and when that worker dies it is tried once more.
+    """
+
+    @property
+    @abstractmethod
+    def path(self) -> str:
+        """What messages name."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """Name of the outputs."""
+
+    @abstractmethod
+    def run(self, worker: Worker) -> Outcome:
+        """Do it in a worker; errors are as of `Worker.process`."""
+
+    @abstractmethod
+    def failed(self, settings: WorkerSettings, error: PhotoError) -> Outcome:
+        """The outcome when two workers were lost over it."""
 
 
 class Worker:
@@ -103,13 +133,18 @@ class Worker:
     """
 
     def __init__(self, settings: WorkerSettings, on_load: Callable[[bool], None] | None = None) -> None:
-        self._settings = settings
+        self.settings = settings
         self._on_load = on_load or (lambda loading: None)
         self._segmenter: Segmenter | None = None
         self._description: dict[str, Any] = {}
 
-    def process(self, task: Task) -> Outcome:
-        """Do one photograph.
+    @property
+    def description(self) -> Mapping[str, Any]:
+        """What really runs; empty until the models are loaded."""
+        return self._description
+
+    def process(self, task: Task | Work) -> Outcome:
+        """Do one photograph, or work that is none.
 
         Returns
         -------
@@ -123,11 +158,13 @@ class Worker:
         ModelError, EngineError
             The models cannot be loaded.
         """
-        directory = Path(self._settings.config.output.directory)
+        if isinstance(task, Work):
+            return task.run(self)
+        directory = Path(self.settings.config.output.directory)
         if task.done_sha256 and self._is_unchanged(task, directory):
             return Outcome(task.name, None)
         segmenter = self.load()
-        record = _Job(task, self._settings, segmenter, self._description.get("engine", {})).run()
+        record = _Job(task, self.settings, segmenter, self._description.get("engine", {})).run()
         if record["status"] == "failed":
             settle_old_outputs(directory, task, record)
         else:
@@ -146,7 +183,7 @@ class Worker:
             return self._segmenter
         self._on_load(True)
         try:
-            self._segmenter = self._settings.factory(self._settings.config)
+            self._segmenter = self.settings.factory(self.settings.config)
             self._description = self._segmenter.describe()
         except UncropError:
             raise

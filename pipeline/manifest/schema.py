@@ -65,12 +65,46 @@ class FaceEntry(TypedDict):
 
 
 @with_config(_OPEN)
+class TrackEntry(TypedDict):
+    """One face through a clip: number, first and last frame, frames in which it was seen or filled in."""
+
+    track: int
+    first_frame: int
+    last_frame: int
+    seen: int
+    filled: int
+
+
+@with_config(_OPEN)
+class ClipEntry(TypedDict):
+    """What is counted of a clip; its faces are in ``tracks/NAME.jsonl``.
+
+    ``frames``: in the file; ``decoded``: those that could be; ``with_faces``: those with a mask. ``seconds``:
+    its length. ``time_base``: numerator and denominator of the seconds of a unit of ``pts``. ``cuts``: frames
+    with which shots begin. ``seen``, ``filled``: faces found, and faces put between others of their track;
+    ``missed``: faces that were to be put there but that the network did not see.
+    """
+
+    frames: int
+    decoded: int
+    with_faces: int
+    seconds: float
+    time_base: Annotated[list[int], Field(min_length=2, max_length=2)]
+    cuts: list[int]
+    seen: int
+    filled: int
+    missed: int
+    tracks: list[TrackEntry]
+
+
+@with_config(_OPEN)
 class Record(TypedDict):
-    """One photograph: a line of the manifest.
+    """One photograph or clip: a line of the manifest.
 
     ``photo`` and ``root`` are readable texts; where these are not the paths themselves, ``photo_bytes`` and
     ``root_bytes`` are their bytes in hexadecimal digits. ``kept_files``: where the photograph failed, files
-    of an earlier result of the very same photograph.
+    of an earlier result of the very same photograph. ``clip``: of clips that did not fail; their ``faces``
+    are empty.
     """
 
     schema: Literal[2]
@@ -90,6 +124,7 @@ class Record(TypedDict):
     frames_not_read: int
     notes: list[str]
     faces: list[FaceEntry]
+    clip: NotRequired[ClipEntry]
     files: dict[str, str]
     kept_files: list[str]
     errors: list[ErrorEntry]

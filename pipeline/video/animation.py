@@ -5,32 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
+from pipeline.clip_files import ANIMATED_FORMATS
 from pipeline.decoded import Decoded, as_shown, without_alpha
 from pipeline.errors import ClipReadError
 from pipeline.files import printable
-from pipeline.formats import SNIFF_BYTES, sniff_format
 from pipeline.video.timeline import Timeline
-
-ANIMATED_FORMATS = ("GIF", "WEBP", "PNG")
 
 _LEAST_MS = 20
 """Viewers show frames that ask for less time for a tenth of a second."""
 _DEFAULT_MS = 100
-
-
-def is_animation(path: str) -> bool:
-    """Whether a file begins like a picture that may hold several frames."""
-    try:
-        with Path(path).open("rb") as file:
-            return sniff_format(file.read(SNIFF_BYTES)) in ANIMATED_FORMATS
-    except OSError:
-        return False
 
 
 def probe_animation(path: str, *, max_pixels: int) -> Timeline:

@@ -2,42 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.clip_files import pictures_of
 from pipeline.errors import ClipReadError, ImageReadError
 from pipeline.files import printable
 from pipeline.images import read_photo
 from pipeline.video.timeline import Timeline
-
-_NUMBER = re.compile(r"%0?(\d*)d")
-
-
-def is_pattern(path: str) -> bool:
-    """Whether a path names numbered pictures: one ``%d`` or ``%0Nd`` in its last part, and no such file."""
-    return len(_NUMBER.findall(Path(path).name)) == 1 and not Path(path).exists()
-
-
-def files_of(path: str) -> list[str]:
-    """The pictures that a pattern names, by their numbers; empty where there are none."""
-    folder, name = Path(path).parent, Path(path).name
-    number = _NUMBER.search(name)
-    if number is None:
-        return []
-    width = int(number.group(1) or 0)
-    before, after = re.escape(name[: number.start()]), re.escape(name[number.end() :])
-    wanted = re.compile(f"{before}(\\d{{{max(width, 1)},}}){after}")
-    found = []
-    for file in folder.iterdir() if folder.is_dir() else ():
-        match = wanted.fullmatch(file.name)
-        if match and (len(match.group(1)) == width or not match.group(1).startswith("0") or width == 0):
-            found.append((int(match.group(1)), str(file)))
-    return [file for _, file in sorted(found)]
 
 
 def probe_pictures(path: str, *, max_pixels: int, rate: float) -> Timeline:
@@ -48,7 +23,7 @@ def probe_pictures(path: str, *, max_pixels: int, rate: float) -> Timeline:
     ClipReadError
         There is none, or the first can't be read.
     """
-    files = files_of(path)
+    files = pictures_of(path)
     if not files:
         raise ClipReadError(f"{printable(path)}: no pictures of such names. Check the folder and the digits")
     try:
@@ -66,7 +41,7 @@ def read_pictures(
 ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
     """Yield place and pixels of the pictures that can be read and have the clip's size."""
     width, height = timeline.size_wh
-    for index, file in enumerate(files_of(path)[start:stop], start=start):
+    for index, file in enumerate(pictures_of(path)[start:stop], start=start):
         try:
             pixels = read_photo(file, max_pixels=max_pixels).pixels
         except ImageReadError:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.clip_files import is_animation, is_pattern, pictures_of
 from pipeline.errors import ClipReadError
 from pipeline.files import printable
 from pipeline.images import file_sha256
@@ -59,9 +59,9 @@ def probe(path: str, *, max_pixels: int, picture_rate: float = 25.0) -> Timeline
     ClipReadError
         Missing, unreadable, not a clip, without pictures, too large, or PyAV is not installed.
     """
-    if pictures.is_pattern(path):
+    if is_pattern(path):
         timeline = pictures.probe_pictures(path, max_pixels=max_pixels, rate=picture_rate)
-    elif animation.is_animation(path):
+    elif is_animation(path):
         timeline = animation.probe_animation(path, max_pixels=max_pixels)
     else:
         timeline = probe_video(path)
@@ -127,12 +127,7 @@ def clip_sha256(path: str) -> str:
     ImageReadError, ClipReadError
         A file is missing or unreadable.
     """
-    if not pictures.is_pattern(path):
+    if not is_pattern(path):
         return file_sha256(path)
-    digests = "".join(file_sha256(file) for file in pictures.files_of(path))
+    digests = "".join(file_sha256(file) for file in pictures_of(path))
     return hashlib.sha256(digests.encode()).hexdigest()
-
-
-def clip_exists(path: str) -> bool:
-    """Whether there is something to read."""
-    return bool(pictures.files_of(path)) if pictures.is_pattern(path) else Path(path).exists()

@@ -48,6 +48,8 @@ class Form:
 
 
 _FFV1 = {"level": "3", "coder": "range_def", "context": "0", "g": "1", "slicecrc": "1"}
+# No B-frames: parts can be joined then, and with them x264 reads memory that it has not set: the first clip
+# of a process comes out in other bytes.
 _X264 = {"bf": "0", "sc_threshold": "0", "x264-params": "repeat-headers=1"}
 
 FFV1_GREY = Form("ffv1", "gray", ".mkv", _FFV1)

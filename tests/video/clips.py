@@ -18,8 +18,6 @@ from pipeline.images import read_photo
 ROOT = Path(__file__).parents[2]
 Picture = NDArray[np.uint8]
 
-FACES = {"astronaut": (225, 115, 150), "obama": (0, 0, 0), "grace_hopper": (0, 0, 0)}
-
 
 @cache
 def sample(name: str) -> Picture:
@@ -69,8 +67,9 @@ def write_clip(
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream(
-            codec, rate=rate, options=options or {"crf": "12", "preset": "veryfast"}
+            codec, rate=rate, options=options or {"crf": "12", "preset": "veryfast", "bf": "0"}
         )
+        stream.codec_context.thread_count = 1
         stream.width, stream.height, stream.pix_fmt = width, height, pixel_format
         stream.time_base = stream.codec_context.time_base = unit
         voice: Any = container.add_stream("aac", rate=16000, layout="mono") if sound else None
@@ -93,3 +92,39 @@ def write_clip(
                 container.mux(voice.encode(samples))
             container.mux(voice.encode(None))
     return path
+
+
+def portrait(
+    name: str, count: int, way: Callable[[float], tuple[float, float, float, float]]
+) -> list[Picture]:
+    """A camera that moves over a sample; ``way`` of 0-1 gives x, y, width seen and degrees."""
+    pictures = []
+    for index in range(count):
+        x, y, width, degrees = way(index / max(count - 1, 1))
+        pictures.append(view(sample(name), (x, y), width, (320, 240), degrees))
+    return pictures
+
+
+def pan(count: int) -> list[Picture]:
+    """Obama, the camera moving sideways."""
+    return portrait("obama", count, lambda at: (340 + 110 * at, 260, 600, 0))
+
+
+def astronaut(count: int) -> list[Picture]:
+    """The astronaut, the camera standing nearly still."""
+    return portrait("astronaut", count, lambda at: (230 + 4 * at, 150, 300, 0))
+
+
+def crossing(count: int) -> list[Picture]:
+    """Two heads of different people that cross; the astronaut passes in front."""
+    wall = np.full((240, 480, 3), (96, 110, 120), np.uint8)
+    obama = cv2.resize(sample("obama")[70:370, 270:520], (100, 120), interpolation=cv2.INTER_AREA)
+    woman = cv2.resize(sample("astronaut")[50:230, 150:300], (100, 120), interpolation=cv2.INTER_AREA)
+    pictures = []
+    for index in range(count):
+        picture = wall.copy()
+        step = round(index * 340 / (count - 1))
+        picture[70:190, 360 - step : 460 - step] = obama
+        picture[60:180, 20 + step : 120 + step] = woman
+        pictures.append(picture)
+    return pictures

@@ -1,0 +1,297 @@
+"""One clip on its way: what is asked, and the stages it goes through. This tells the story of a clip.
+
+::
+
+    probe     the clip's times, its digest, and what of it is there already from a run that was killed
+    find      a chunk: faces and landmarks of every frame                         (a task a chunk)
+    link      the whole clip: tracks, short gaps filled, which tracks are wanted
+    segment   a chunk: steady crops, scores averaged along the motion, pictures    (a task a chunk)
+    finish    the chunks' pictures joined, tracks and landmark files, the line of the manifest
+
+What a stage leaves behind depends on the clip and the settings alone, not on who did it or how often it was
+killed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.config import Config
+from pipeline.errors import ClipReadError, LandmarkFileError
+from pipeline.files import printable
+from pipeline.images import file_sha256
+from pipeline.video.choosing import Census
+from pipeline.video.chunk_outputs import ChunkOutputs
+from pipeline.video.finding import ChunkSearch, FrameFaces
+from pipeline.video.leavings import remove_numbered_files
+from pipeline.video.lines import found_frame, found_line, linked_frame, linked_line
+from pipeline.video.lms import read_lms
+from pipeline.video.reader import clip_sha256, probe, read_frames
+from pipeline.video.segmenting import SegmentedFrame, Segmenter, segment_frames
+from pipeline.video.smoothing import reach_seconds
+from pipeline.video.steady import plan_faces
+from pipeline.video.store import Store, read_json_lines
+from pipeline.video.task import Clip
+from pipeline.video.timeline import Timeline
+from pipeline.video.tracks import LinkedFace, LinkedFrame, Linker
+from pipeline.video.tracks_file import track_lines
+
+BESIDE = "beside"
+"""``landmarks.read`` that takes ``CLIP.lms`` next to every clip."""
+
+
+def content_sha256(clip: Clip, config: Config) -> str:
+    """Digest of all that is read of a clip: the file, and its landmark file where that is used.
+
+    Raises
+    ------
+    ImageReadError, ClipReadError
+        One of them is missing or unreadable.
+    """
+    content = clip_sha256(clip.task.path)
+    landmarks = landmark_file(clip.task.path, config)
+    if landmarks is None:
+        return content
+    return hashlib.sha256(f"{content} {file_sha256(landmarks)}".encode()).hexdigest()
+
+
+def landmark_file(path: str, config: Config) -> str | None:
+    """The landmark file of a clip, or None where faces are searched for."""
+    read = config.landmarks.read
+    return str(Path(path).with_suffix(".lms")) if read == BESIDE else read
+
+
+def chunk_count(timeline: Timeline, config: Config) -> int:
+    """Number of chunks of a clip."""
+    return -(-len(timeline) // config.video.chunk_frames)
+
+
+def chunk_range(timeline: Timeline, config: Config, chunk: int) -> range:
+    """Places of a chunk's frames."""
+    start = chunk * config.video.chunk_frames
+    return range(start, min(start + config.video.chunk_frames, len(timeline)))
+
+
+def begin(clip: Clip, config: Config, sha256: str) -> dict[str, Any]:
+    """Stage ``probe``: write the timeline, and tell which parts are missing.
+
+    Returns
+    -------
+    dict
+        ``find`` and ``segment``: numbers of the chunks to do; ``link``: whether tracks are to be made.
+    """
+    store = clip.store(config, sha256)
+    if not store.has("timeline"):
+        store.forget_others()
+        remove_numbered_files(clip, config)
+        timeline = probe(
+            clip.task.path, max_pixels=config.input.max_pixels, picture_rate=config.video.picture_rate
+        )
+        store.write("timeline", [timeline.to_json()])
+    timeline = store.timeline()
+    chunks = range(chunk_count(timeline, config))
+    given = landmark_file(clip.task.path, config) is not None
+    known = given or store.has("linked") or _found_before(clip, config, sha256)
+    return {
+        "sha256": sha256,
+        "chunks": len(chunks),
+        "find": [] if known else [chunk for chunk in chunks if not store.has("found", chunk)],
+        "link": not store.has("linked"),
+        "segment": [chunk for chunk in chunks if not store.has("done", chunk)],
+    }
+
+
+def find_chunk(clip: Clip, config: Config, store: Store, chunk: int, finder: Any) -> None:
+    """Stage ``find``: search a chunk for faces."""
+    timeline = store.timeline()
+    frames = chunk_range(timeline, config, chunk)
+    search = ChunkSearch(finder, every=config.video.search_every, frame_seconds=timeline.frame_seconds)
+    pictures = read_frames(
+        clip.task.path,
+        timeline,
+        frames.start - 1,
+        frames.stop,
+        max_pixels=config.input.max_pixels,
+        threads=_threads(config),
+    )
+    store.write("found", map(found_line, search.run(pictures, frames.start, frames.stop)), chunk)
+
+
+def link_clip(clip: Clip, config: Config, store: Store, sha256: str) -> None:
+    """Stage ``link``: make tracks of what was found, and choose those that are wanted."""
+    timeline = store.timeline()
+    census = Census(timeline.size_wh)
+    cuts: list[int] = []
+
+    def counted() -> Iterator[LinkedFrame]:
+        for frame in _linked(clip, config, store, sha256, timeline):
+            census.count(frame)
+            if frame.is_cut:
+                cuts.append(frame.index)
+            yield frame
+
+    frames = counted()
+    waiting = next(frames, None)
+    for chunk in range(chunk_count(timeline, config)):
+        stop = chunk_range(timeline, config, chunk).stop
+        lines: list[dict[str, Any]] = []
+        while waiting is not None and waiting.index < stop:
+            lines.append(linked_line(waiting))
+            waiting = next(frames, None)
+        store.write("linked", lines, chunk)
+    wanted = census.wanted(config.faces.select)
+    store.write("linked", [{"tracks": census.last_track + 1, "wanted": list(wanted), "cuts": cuts}])
+
+
+def segment_chunk(
+    clip: Clip,
+    config: Config,
+    store: Store,
+    chunk: int,
+    segmenter: Segmenter,
+    engine: Mapping[str, Any],
+) -> None:
+    """Stage ``segment``: masks of a chunk; ``engine`` goes into the manifest."""
+    began = time.perf_counter()
+    timeline = store.timeline()
+    frames = chunk_range(timeline, config, chunk)
+    linked = next(store.read("linked"))
+    around = config.video.average_frames
+    reach = reach_seconds(config.video.steady)
+    planned = plan_faces(
+        _linked_around(store, timeline, config, frames, around, reach),
+        timeline,
+        config.crop,
+        wanted=linked["wanted"],
+        steady=config.video.steady,
+    )
+    pictures = read_frames(
+        clip.task.path,
+        timeline,
+        frames.start - around,
+        frames.stop + around,
+        max_pixels=config.input.max_pixels,
+        threads=_threads(config),
+    )
+    found = segment_frames(
+        pictures, planned, segmenter, start=frames.start, stop=frames.stop, average_frames=around
+    )
+    tally: dict[str, Any] = {"decoded": 0, "rejected": 0, "damaged": [], "errors": []}
+
+    def written() -> Iterator[dict[str, Any]]:
+        with ChunkOutputs(store, chunk, clip.task.name, timeline, config, linked["tracks"]) as outputs:
+            for one in found:
+                outputs.write(one.frame, one.result, [face.track for face in one.faces])
+                _count(tally, one)
+                yield from track_lines(one, timeline)
+
+    store.write("tracks", written(), chunk)
+    expected = set(frames) - set(tally.pop("places", []))
+    seconds = round(time.perf_counter() - began, 3)
+    store.write("done", [{**tally, "missing": sorted(expected), "engine": engine, "seconds": seconds}], chunk)
+
+
+def _count(tally: dict[str, Any], one: SegmentedFrame) -> None:
+    tally["decoded"] += 1
+    tally["rejected"] += one.rejected
+    tally.setdefault("places", []).append(one.frame.index)
+    if one.frame.is_damaged:
+        tally["damaged"].append(one.frame.index)
+    tally["errors"] += [[one.frame.index, e.stage, e.type, e.message] for e in one.result.errors]
+
+
+def _linked(
+    clip: Clip, config: Config, store: Store, sha256: str, timeline: Timeline
+) -> Iterable[LinkedFrame]:
+    """Linked frames from the first pass, from that of an earlier run, or from a landmark file."""
+    given = landmark_file(clip.task.path, config)
+    if given is not None:
+        return _from_landmark_file(given, timeline)
+    return Linker(timeline, lost_seconds=config.video.fill_seconds).run(
+        found_frames(clip, config, store, sha256, timeline)
+    )
+
+
+def found_frames(
+    clip: Clip, config: Config, store: Store, sha256: str, timeline: Timeline
+) -> Iterator[FrameFaces]:
+    """Frames of the first pass, or of that of an earlier run."""
+    if _found_before(clip, config, sha256):
+        lines = read_json_lines(clip.found_path(config))
+        next(lines)
+        yield from map(found_frame, lines)
+        return
+    for chunk in range(chunk_count(timeline, config)):
+        yield from map(found_frame, store.read("found", chunk))
+
+
+def found_header(clip: Clip, sha256: str) -> dict[str, str]:
+    """What the file of the first pass begins with: what it was made of."""
+    return {"sha256": sha256, "search_digest": clip.search_digest}
+
+
+def _found_before(clip: Clip, config: Config, sha256: str) -> bool:
+    path = clip.found_path(config)
+    try:
+        return path.exists() and next(read_json_lines(path), None) == found_header(clip, sha256)
+    except ValueError:
+        return False
+
+
+def _from_landmark_file(path: str, timeline: Timeline) -> Iterator[LinkedFrame]:
+    frames, _ = read_lms(path)
+    if len(frames) > len(timeline):
+        raise LandmarkFileError(
+            path,
+            f"holds {len(frames)} frames, but the clip has {len(timeline)}",
+            "Use the clip it was made of",
+        )
+    for place, frame in enumerate(frames):
+        if (frame.width, frame.height) != timeline.size_wh:
+            size = f"{timeline.size_wh[0]} x {timeline.size_wh[1]}"
+            raise LandmarkFileError(
+                path,
+                f"frame {place} has {frame.width} x {frame.height} pixels, but the clip {size} (upright)",
+                "Use the clip it was made of; a turned one must be read upright",
+            )
+        faces = []
+        for face in frame.faces:
+            if len(face.points) != 68:
+                raise LandmarkFileError(
+                    path,
+                    f"frame {place} has a face of {len(face.points)} landmarks, not 68",
+                    "Use the 68-point predictor",
+                )
+            faces.append(LinkedFace(face.id, face.points.astype("f8"), face.box, 1.0, "lms"))
+        faces.sort(key=lambda face: face.track)
+        yield LinkedFrame(place, False, tuple(faces))
+
+
+def _linked_around(
+    store: Store, timeline: Timeline, config: Config, frames: range, around: int, reach: float
+) -> Iterator[LinkedFrame]:
+    """Linked frames of a chunk, and of as much time around it as shapes it."""
+    begin = timeline.seconds(max(frames.start - around, 0)) - reach
+    end = timeline.seconds(min(frames.stop + around, len(timeline)) - 1) + reach
+    for chunk in range(chunk_count(timeline, config)):
+        places = chunk_range(timeline, config, chunk)
+        if timeline.seconds(places[-1]) < begin or timeline.seconds(places[0]) > end:
+            continue
+        for line in store.read("linked", chunk):
+            if begin <= timeline.seconds(line["frame"]) <= end:
+                yield linked_frame(line)
+
+
+def _threads(config: Config) -> int:
+    threads = config.engine.threads
+    return 1 if threads == "auto" else threads
+
+
+def no_frames(clip: Clip) -> ClipReadError:
+    """The error of a clip of which nothing could be decoded."""
+    shown = printable(clip.task.path)
+    return ClipReadError(f"{shown}: none of its frames can be decoded. Copy it anew, or leave it out")
