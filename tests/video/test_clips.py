@@ -369,7 +369,7 @@ def test_photographs_clips_and_broken_files_side_by_side() -> None:
     Path("in/text.mp4").write_text("no clip\n" * 50)
     Path("in/notes.txt").write_text("not listed")
     whole = write_clip(Path("cut.mp4"), pan(4)).read_bytes()
-    Path("in/cut.mp4").write_bytes(whole[:-300])
+    Path("in/cut.mp4").write_bytes(whole[: len(whole) // 2])
     records = records_of(settings())
     assert [(Path(r["photo"]).name, r["status"], "clip" in r) for r in records] == [
         ("clip.mp4", "ok", True),

@@ -186,7 +186,8 @@ def _no_frames(path: Path) -> None:
 
 def _cut_off(path: Path) -> None:
     whole = write_clip(path, numbered(5))  # its index stands at the end
-    path.write_bytes(whole.read_bytes()[:-200])
+    content = whole.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
 
 
 @pytest.mark.parametrize(
