@@ -64,7 +64,7 @@ def probe_video(path: str) -> Timeline:
         has_sound = bool(container.streams.audio)
     if not times:
         raise ClipReadError(
-            f"{shown}: has a picture stream but no frames in it. Copy it anew, or leave it out"
+            f"{shown}: has no frames: it was cut off or never finished. Copy it anew, or leave it out"
         )
     first, count = _first_frame(path, shown)
     known = sorted({time for time in times if time is not None})
@@ -197,8 +197,9 @@ def _opened(path: str, threads: int = 1) -> Iterator[tuple[Any, Any]]:
             s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic
         ]
         if not streams:
-            what = "sound but no pictures" if container.streams.audio else "no pictures"
-            raise ClipReadError(f"{shown}: holds {what}. Leave it out")
+            if container.streams.audio:
+                raise ClipReadError(f"{shown}: holds sound but no pictures. Leave it out")
+            raise ClipReadError(f"{shown}: holds no pictures, or is cut off. Copy it anew, or leave it out")
         streams[0].codec_context.thread_count = threads
         streams[0].thread_type = "SLICE" if threads == 1 else "AUTO"
         yield container, streams[0]

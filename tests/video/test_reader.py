@@ -201,7 +201,7 @@ def _cut_off(path: Path) -> None:
         ("empty.mp4", lambda path: path.write_bytes(b""), "is not a clip that can be read"),
         ("sound.mp4", _sound_only, "holds sound but no pictures"),
         ("zero.avi", _no_frames, "no frames|is not a clip"),
-        ("cut.mp4", _cut_off, "is not a clip that can be read"),
+        ("cut.mp4", _cut_off, "cut off"),
         ("img_%03d.png", lambda path: None, "no pictures of such names"),
         ("missing.mp4", lambda path: None, "no such file"),
     ],
