@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, TextIO
 
 from pipeline.errors import UsageError
 from pipeline.exports.values import ExportPhoto, ExportSettings, Images, ImportedPhoto, MaskWindow, Shapes
@@ -34,6 +35,7 @@ class Format(ABC):
     def __init__(self, folder: Path, settings: ExportSettings) -> None:
         self.folder = folder
         self.settings = settings
+        self._open = ExitStack()
 
     @abstractmethod
     def add(self, photo: ExportPhoto, split: str) -> None:
@@ -42,6 +44,15 @@ class Format(ABC):
     @abstractmethod
     def finish(self) -> None:
         """Write what comes last, and close the files."""
+
+    def close(self) -> None:
+        """Close whatever is still open."""
+        self._open.close()
+
+    def opened(self, path: Path, encoding: str = "ascii") -> TextIO:
+        """A new text file, closed at the latest with the export; its lines end as they are written."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return self._open.enter_context(path.open("w", encoding=encoding, newline=""))
 
     @classmethod
     def read(cls, path: Path) -> Iterator[ImportedPhoto]:

@@ -66,11 +66,13 @@ class Coco(Format):
         self._next_id = 1
         for split in settings.splits:
             path = self.path_of(split)
-            path.parent.mkdir(parents=True, exist_ok=True)
             self._images[split] = JsonArray(
-                path, f'{{"info":{{"description":"faces"}},"categories":[{json.dumps(CATEGORY)}],\n"images":'
+                self.opened(path),
+                f'{{"info":{{"description":"faces"}},"categories":[{json.dumps(CATEGORY)}],\n"images":',
             )
-            self._annotations[split] = JsonArray(path.with_name(f"{path.name}.part"), ',\n"annotations":')
+            self._annotations[split] = JsonArray(
+                self.opened(path.with_name(f"{path.name}.part")), ',\n"annotations":'
+            )
 
     def path_of(self, split: str) -> Path:
         """The file of a part."""

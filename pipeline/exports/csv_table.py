@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from pipeline.exports.base import Format, suffixed
 from pipeline.exports.destination import place_photo
@@ -36,11 +36,9 @@ class CsvTable(Format):
 
     def __init__(self, folder: Path, settings: ExportSettings) -> None:
         super().__init__(folder, settings)
-        self._files: dict[str, IO[str]] = {}
         self._writers: dict[str, Any] = {}
         for split in settings.splits:
-            file = (folder / suffixed("faces", split, ".csv")).open("w", encoding="utf-8", newline="")
-            self._files[split] = file
+            file = self.opened(folder / suffixed("faces", split, ".csv"), "utf-8")
             self._writers[split] = csv.writer(file, lineterminator="\n")
             self._writers[split].writerow(COLUMNS)
 
@@ -73,5 +71,4 @@ class CsvTable(Format):
 
     def finish(self) -> None:
         """Close the tables."""
-        for file in self._files.values():
-            file.close()
+        self.close()

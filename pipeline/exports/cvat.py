@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import IO, ClassVar
+from typing import ClassVar, TextIO
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import quoteattr
 
@@ -46,11 +46,11 @@ class Cvat(Format):
 
     def __init__(self, folder: Path, settings: ExportSettings) -> None:
         super().__init__(folder, settings)
-        self._files: dict[str, IO[str]] = {}
+        self._files: dict[str, TextIO] = {}
         self._next_id = dict.fromkeys(settings.splits, 0)
         for split in settings.splits:
             path = folder / suffixed("annotations", split, ".xml")
-            self._files[split] = path.open("w", encoding="utf-8", newline="\n")
+            self._files[split] = self.opened(path, "utf-8")
             self._files[split].write(_HEAD)
 
     def add(self, photo: ExportPhoto, split: str) -> None:

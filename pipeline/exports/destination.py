@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, TextIO
 
 from pipeline.errors import OutputError, UsageError
 from pipeline.exports.values import ExportPhoto
@@ -62,15 +62,15 @@ class JsonArray:
 
     Parameters
     ----------
-    path
-        The file.
+    file
+        Where to; ASCII is written.
     before
         What stands before the array in it.
     """
 
-    def __init__(self, path: Path, before: str = "") -> None:
-        self.path = path
-        self._file: IO[str] = path.open("w", encoding="ascii", newline="\n")
+    def __init__(self, file: TextIO, before: str = "") -> None:
+        self.path = Path(file.name)
+        self._file = file
         self._empty = True
         self._file.write(f"{before}[")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,12 +67,12 @@ def export(
     """
     parts: Counter[str] = Counter(dict.fromkeys(settings.splits, 0))
     with new_folder(destination) as folder:
-        writer = kind(folder, settings)
-        for photo in reader.photos():
-            part = splits.part_of(photo)
-            parts[part] += 1
-            writer.add(photo, part)
-        writer.finish()
+        with closing(kind(folder, settings)) as writer:
+            for photo in reader.photos():
+                part = splits.part_of(photo)
+                parts[part] += 1
+                writer.add(photo, part)
+            writer.finish()
         mark: dict[str, Any] = {"program": f"uncrop {__version__}", "format": kind.__name__, "parts": parts}
         (folder / MARK_NAME).write_text(to_json(mark) + "\n", encoding="ascii")
     return ExportReport(destination, reader.counts, parts, tuple(reader.problems))

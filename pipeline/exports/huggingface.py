@@ -13,7 +13,7 @@ the masks lie.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import IO, ClassVar
+from typing import ClassVar, TextIO
 
 import numpy as np
 
@@ -36,14 +36,13 @@ class HuggingFace(Format):
 
     def __init__(self, folder: Path, settings: ExportSettings) -> None:
         super().__init__(folder, settings)
-        self._metadata: dict[str, IO[str]] = {}
+        self._metadata: dict[str, TextIO] = {}
 
     def add(self, photo: ExportPhoto, split: str) -> None:
         """Write the files and the line of a photograph."""
         part = self.folder / PARTS.get(split, split)
         if split not in self._metadata:  # the reader refuses parts without photographs
-            part.mkdir()
-            self._metadata[split] = (part / "metadata.jsonl").open("w", encoding="ascii", newline="\n")
+            self._metadata[split] = self.opened(part / "metadata.jsonl")
         names = {
             "file_name": f"images/{photo.tree_name}",
             "mask_file_name": f"masks/{photo.tree_name}.png",
@@ -73,5 +72,4 @@ class HuggingFace(Format):
 
     def finish(self) -> None:
         """Close the metadata."""
-        for file in self._metadata.values():
-            file.close()
+        self.close()

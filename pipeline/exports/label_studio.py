@@ -45,7 +45,8 @@ class LabelStudio(Format):
     def __init__(self, folder: Path, settings: ExportSettings) -> None:
         super().__init__(folder, settings)
         self._tasks = {
-            split: JsonArray(folder / suffixed("tasks", split, ".json")) for split in settings.splits
+            split: JsonArray(self.opened(folder / suffixed("tasks", split, ".json")))
+            for split in settings.splits
         }
 
     def add(self, photo: ExportPhoto, split: str) -> None:

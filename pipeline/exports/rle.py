@@ -226,7 +226,7 @@ def encode_label_studio(
 
 
 def decode_label_studio(code: bytes | Sequence[int], size_wh: tuple[int, int]) -> _Mask:
-    """The mask of Label Studio's brush code; painted is what is more than half opaque.
+    """The mask of Label Studio's brush code; painted is where opacity is above 128.
 
     Parameters
     ----------
@@ -262,7 +262,7 @@ def decode_label_studio(code: bytes | Sequence[int], size_wh: tuple[int, int]) -
         else:
             values[done : done + length] = reader.numbers(word_size, length)[: count - done]
         done += length
-    return np.asarray(values.reshape(height, width, _LS_CHANNELS)[:, :, 3] > 127)
+    return np.asarray(values.reshape(height, width, _LS_CHANNELS)[:, :, 3] > 128)
 
 
 class _BitReader:

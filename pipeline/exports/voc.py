@@ -16,7 +16,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, ClassVar
+from typing import Any, ClassVar, TextIO
 from xml.sax.saxutils import escape
 
 import numpy as np
@@ -65,13 +65,12 @@ class Voc(Format):
 
     def __init__(self, folder: Path, settings: ExportSettings) -> None:
         super().__init__(folder, settings)
-        self._lists: dict[str, list[IO[str]]] = {}
+        self._lists: dict[str, list[TextIO]] = {}
         for split in settings.splits:
             self._lists[split] = []
             for kind in ("Segmentation", "Main"):
                 path = folder / "ImageSets" / kind / f"{split or 'train'}.txt"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                self._lists[split].append(path.open("w", encoding="utf-8", newline="\n"))
+                self._lists[split].append(self.opened(path, "utf-8"))
 
     def add(self, photo: ExportPhoto, split: str) -> None:
         """Write the files of a photograph."""
@@ -93,9 +92,7 @@ class Voc(Format):
 
     def finish(self) -> None:
         """Close the lists."""
-        for files in self._lists.values():
-            for file in files:
-                file.close()
+        self.close()
 
     @classmethod
     def read(cls, path: Path) -> Iterator[ImportedPhoto]:

@@ -122,7 +122,7 @@ def test_label_studio_runs_longer_than_a_block() -> None:
 
 
 def test_label_studio_blocks_that_are_no_runs_are_read() -> None:
-    pixels = [(0, 0, 0, 0), (255, 0, 0, 200), (255, 255, 255, 127), (9, 9, 9, 128)]
+    pixels = [(0, 0, 0, 0), (255, 0, 0, 200), (255, 255, 255, 128), (9, 9, 9, 129)]
     values = [value for pixel in pixels for value in pixel]
     bits = f"{16:032b}" + "00111" + "0010001101111111"
     bits += "101" + f"{3:04b}" + f"{0:08b}"  # a run of 4
