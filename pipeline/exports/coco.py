@@ -122,7 +122,7 @@ class Coco(Format):
             "category_id": CATEGORY_ID,
             "segmentation": segmentation,
             "area": mask.area_px,
-            "bbox": [mask.x, mask.y, mask.box.width, mask.box.height],
+            "bbox": mask.xywh,
             "iscrowd": 0,
             "face": instance.number,
             "source": instance.source,
@@ -133,7 +133,9 @@ class Coco(Format):
         if instance.landmarks is not None:
             points = instance.landmarks
             inside = np.all((points >= 0) & (points < np.array(photo.size_wh)), axis=1)
-            shown = np.where(inside[:, None], np.insert(points, 2, 2, axis=1), 0)
+            shown = np.full((len(points), 3), 2)
+            shown[:, :2] = points
+            shown[~inside] = 0
             annotation |= {"keypoints": shown.ravel().tolist(), "num_keypoints": int(inside.sum())}
         if instance.track_id is not None:
             annotation["attributes"] = {"track_id": instance.track_id}

@@ -56,10 +56,7 @@ class CsvTable(Format):
                 [
                     *start,
                     instance.number,
-                    mask.x,
-                    mask.y,
-                    mask.box.width,
-                    mask.box.height,
+                    *mask.xywh,
                     mask.area_px,
                     "" if instance.score is None else instance.score,
                     instance.source,

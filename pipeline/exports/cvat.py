@@ -95,9 +95,10 @@ class Cvat(Format):
 
 def _mask(mask: MaskWindow, common: str) -> str:
     counts = ", ".join(map(str, encode_rows(mask.pixels).tolist()))
+    left, top, width, height = mask.xywh
     return (
-        f'    <mask {common} rle="{counts}" left="{mask.x}" top="{mask.y}" width="{mask.box.width}" '
-        f'height="{mask.box.height}" z_order="0">\n    </mask>\n'
+        f'    <mask {common} rle="{counts}" left="{left}" top="{top}" width="{width}" height="{height}" '
+        'z_order="0">\n    </mask>\n'
     )
 
 

@@ -44,6 +44,8 @@ def oriented_points(
     -------
     (N, 2) int32
     """
+    if orientation == 1:
+        return points
     x, y = points[:, 0], points[:, 1]
     if orientation >= 5:
         x, y = y, x
@@ -57,6 +59,8 @@ def oriented_points(
 
 def oriented_box(box: Box, orientation: int, size_wh: tuple[int, int]) -> Box:
     """A box of a picture after an orientation is applied to it; see `oriented_points`."""
+    if orientation == 1:
+        return box
     corners = np.array([[box.x, box.y], [box.x_max - 1, box.y_max - 1]], np.int32)
     moved = oriented_points(corners, orientation, size_wh)
     (x, y), (x_last, y_last) = moved.min(axis=0).tolist(), moved.max(axis=0).tolist()

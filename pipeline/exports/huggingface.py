@@ -59,7 +59,7 @@ class HuggingFace(Format):
             face = instance.mask
             values = (
                 instance.number,
-                [face.x, face.y, face.box.width, face.box.height],
+                face.xywh,
                 face.area_px,
                 instance.score,
                 0,

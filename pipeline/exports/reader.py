@@ -43,6 +43,7 @@ Grid = Literal["run", "upright", "stored"]
 EXPORTED = ("ok", "no_face", "partial")
 MOST_PROBLEMS = 5
 _AHEAD = 8
+_NEVER_JUDGED = PhotoReview("", None, {}, None, rebased=False, stale=False, shown="")
 
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
@@ -147,7 +148,7 @@ class RunReader:
         for record in read_manifest(self.directory):
             if record.get("status") not in EXPORTED or not record.get("size_wh"):
                 self.counts["failed"] += 1
-            elif self._corrections.review(record).verdict == "reject":
+            elif self._review(record).verdict == "reject":
                 self.counts["rejected"] += 1
             else:
                 self._names.name(record)  # a wrong root is the whole export's, not this photograph's
@@ -162,7 +163,7 @@ class RunReader:
             return error
 
     def _photo(self, number: int, record: Mapping[str, Any]) -> tuple[ExportPhoto, Counter[str]]:
-        review = self._corrections.review(record)
+        review = self._review(record)
         orientation = int(record.get("stored_orientation") or 1)
         target = self.grid_of(record)
         self.stored_grid = self.stored_grid or target != 1
@@ -196,6 +197,10 @@ class RunReader:
             known_numbers=tuple(sorted({*masks, *entries})),
         )
         return photo, counts
+
+    def _review(self, record: Mapping[str, Any]) -> PhotoReview:
+        """What people have said; most photographs have never been looked at, and cost nothing here."""
+        return self._corrections.review(record) if record["name"] in self._corrections else _NEVER_JUDGED
 
     def _corrected_masks(self, review: PhotoReview) -> dict[int, MaskWindow]:
         """Masks of a corrected map, upright."""

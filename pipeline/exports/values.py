@@ -50,6 +50,11 @@ class MaskWindow:
         return Box(self.x, self.y, self.pixels.shape[1], self.pixels.shape[0])
 
     @property
+    def xywh(self) -> list[int]:
+        """The window as most formats write it: x, y, width, height."""
+        return [self.x, self.y, self.pixels.shape[1], self.pixels.shape[0]]
+
+    @property
     def area_px(self) -> int:
         """Number of pixels."""
         return int(np.count_nonzero(self.pixels))

@@ -1,0 +1,161 @@
+"""How long an export takes and how much memory, over many records.
+
+::
+
+    python -m benchmarks.exports --records 100000
+
+The photographs have 640 x 480 pixels and one face each, but 1 in 1000 has 300. Masks come from the crops,
+where a run has kept them (``output.crop_masks``), or from the instance maps; both are timed.
+Records share a few hundred files, so the disk is not measured; decoding and encoding are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from benchmarks.machine import describe_machine
+
+RESULTS = Path(__file__).with_name("results") / "exports.json"
+SIZE_WH = (640, 480)
+DISTINCT = 200
+CROWD = 300
+CROWD_EVERY = 1000
+FORMATS = ("coco", "yolo")
+SOURCES = ("crop_masks", "instances")
+REQUIRED_RECORDS = 100_000
+SECONDS_LIMIT, MEMORY_LIMIT_MB = 60.0, 300.0
+
+
+def main() -> None:
+    """Parse the arguments, measure, print; fail where COCO goes beyond the limits."""
+    parser = argparse.ArgumentParser(description="Time exports of many records.")
+    parser.add_argument("--records", type=int, default=100_000)
+    parser.add_argument("--formats", nargs="+", default=list(FORMATS), metavar="FORMAT")
+    parser.add_argument("--sources", nargs="+", choices=SOURCES, default=list(SOURCES))
+    parser.add_argument("--output", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    results: dict[str, Any] = {
+        "machine": describe_machine(),
+        "records": options.records,
+        "size_wh": SIZE_WH,
+    }
+    for source in options.sources:
+        with tempfile.TemporaryDirectory() as name:
+            run = Path(name) / "out"
+            results["faces"] = write_output(run, options.records, crop_masks=source == "crop_masks")
+            results[source] = {}
+            for kind in options.formats:
+                results[source][kind] = measured(run, kind)
+                print(source, kind, results[source][kind], flush=True)
+    options.output.parent.mkdir(exist_ok=True)
+    options.output.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    coco = results.get("crop_masks", {}).get("coco")
+    if not coco or options.records != REQUIRED_RECORDS:
+        return
+    if coco["seconds"] > SECONDS_LIMIT or coco["peak_memory_mb"] > MEMORY_LIMIT_MB:
+        raise SystemExit(f"too slow or too large: {coco}")
+
+
+def write_output(run: Path, records: int, *, crop_masks: bool) -> int:
+    """Write an output directory as a run leaves it; returns the number of faces."""
+    for folder in ("instances", "crop_masks"):
+        (run / folder).mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    kinds = [_photograph(run, f"{number}", rng, 1, crop_masks) for number in range(DISTINCT)]
+    crowd = _photograph(run, "crowd", rng, CROWD, crop_masks)
+    faces = 0
+    with (run / "manifest.jsonl").open("w", encoding="ascii") as manifest:
+        for number in range(records):
+            entry = crowd if number % CROWD_EVERY == 0 else kinds[number % DISTINCT]
+            name = f"photos/{number // 1000:05}/{number:08}.jpg"
+            sha256 = hashlib.sha256(name.encode()).hexdigest()
+            faces += len(entry["faces"])
+            line = {"name": name, "photo": name, "root": "photos", "status": "ok", "sha256": sha256, **entry}
+            manifest.write(json.dumps(line, separators=(",", ":")) + "\n")
+    (run / "run.json").write_text(json.dumps({"working_directory": "/photographs"}), encoding="ascii")
+    return faces
+
+
+def _photograph(
+    run: Path, name: str, rng: np.random.Generator, count: int, crop_masks: bool
+) -> dict[str, Any]:
+    """The mask files of a photograph, and what is the same in all of its records."""
+    width, height = SIZE_WH
+    numbers = np.zeros((height, width), np.uint16 if count > 255 else np.uint8)
+    faces = []
+    for number in range(1, count + 1):
+        radius = 10 if count > 1 else int(rng.integers(40, 110))
+        x = 16 + 30 * (number % 20) if count > 1 else int(rng.integers(radius, width - radius))
+        y = 16 + 30 * (number // 20) if count > 1 else int(rng.integers(radius, height - radius))
+        painted = np.zeros((height, width), np.uint8)
+        axes = (radius * 4 // 5, radius)
+        cv2.ellipse(painted, (x, y), axes, float(rng.integers(-20, 20)), 0, 360, (1,), -1)
+        numbers[painted > 0] = number
+        box = [x - radius - 5, y - radius - 5, 2 * radius + 10, 2 * radius + 10]
+        files = {}
+        if crop_masks:
+            files["crop_masks"] = f"crop_masks/{name}_{number}.png"
+            padded = np.pad(painted, radius + 5)
+            crop = padded[y : y + box[3], x : x + box[2]] * np.uint8(255)
+            cv2.imwrite(str(run / files["crop_masks"]), crop)
+        points = rng.integers(-radius // 2, radius // 2, (68, 2)) + np.array([x, y])
+        faces.append(
+            {
+                "number": number,
+                "box_xywh": box,
+                "turn_degrees": 0,
+                "detection": {"box_xywh": [x, y, 9, 9], "score": 0.9, "detector": "blazeface"},
+                "landmarks": points.tolist(),
+                "score": 0.98,
+                "area_px": int(painted.sum()),
+                "files": files,
+            }
+        )
+    cv2.imwrite(str(run / f"instances/{name}.png"), numbers)
+    return {
+        "format": "JPEG",
+        "size_wh": list(SIZE_WH),
+        "stored_size_wh": list(SIZE_WH),
+        "orientation": "upright",
+        "stored_orientation": 1,
+        "faces": faces,
+        "files": {"instances": f"instances/{name}.png"},
+        "errors": [],
+        "digest": "0" * 64,
+        "seconds": {"total": 0.1},
+    }
+
+
+def measured(run: Path, kind: str) -> dict[str, float]:
+    """Seconds, peak memory and size of one export in a process of its own."""
+    command = [sys.executable, "-m", "pipeline", "export", str(run), "--to", kind, "--images", "none"]
+    start = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - start
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)}: exit code {process.returncode}")
+    size = sum(path.stat().st_size for path in (run / "exports" / kind).rglob("*") if path.is_file())
+    return {
+        "seconds": round(seconds, 1),
+        "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 1),
+        "peak_memory_mb": round(usage.ru_maxrss / 1024, 1),
+        "megabytes": round(size / 1e6, 1),
+    }
+
+
+if __name__ == "__main__":
+    main()
