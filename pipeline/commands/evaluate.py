@@ -11,13 +11,34 @@ from pathlib import Path
 
 from pipeline.config import load_config
 from pipeline.errors import EXIT_OK, EXIT_SOME_FAILED, UsageError
-from pipeline.evaluate.comparison import evaluate_folders, masks_of, summarise, write_csv, write_sheet
+from pipeline.evaluate.comparison import (
+    PhotoScores,
+    evaluate_folders,
+    masks_of,
+    summarise,
+    write_csv,
+    write_sheet,
+)
+from pipeline.evaluate.sources import evaluate_faces, holds_faces
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("--predictions", type=Path, required=True, metavar="DIR", help="folder of masks")
-    parser.add_argument("--truth", type=Path, required=True, metavar="DIR", help="folder of true masks")
+    parser.add_argument(
+        "--predictions",
+        type=Path,
+        required=True,
+        metavar="PATH",
+        help="output directory of a run, COCO file, or folder of masks",
+    )
+    parser.add_argument(
+        "--truth",
+        type=Path,
+        required=True,
+        metavar="PATH",
+        help="folder of true masks; or a COCO file, or the output directory of a run whose masks people have "
+        "accepted and corrected: then faces are compared one by one, too",
+    )
     parser.add_argument(
         "--photos", type=Path, metavar="DIR", help="segment these first, and show them in the sheet"
     )
@@ -40,10 +61,7 @@ def execute(options: argparse.Namespace) -> int:
         exit_code = _segment(options.config, options.photos, options.predictions)
         if exit_code not in {EXIT_OK, EXIT_SOME_FAILED}:
             return exit_code
-    masks = options.predictions / "masks"
-    results = evaluate_folders(
-        masks if masks.is_dir() else options.predictions, options.truth, options.ignore_value
-    )
+    results, by_face = _results(options)
     missing = [result for result in results if result.prediction is None]
     if missing:
         print(
@@ -51,7 +69,7 @@ def execute(options: argparse.Namespace) -> int:
             f"empty mask, {missing[0].truth} among them",
             file=sys.stderr,
         )
-    for name, value in summarise(results).items():
+    for name, value in {**summarise(results), **by_face}.items():
         print(f"{name:<22}{value:>10.4f}" if isinstance(value, float) else f"{name:<22}{value:>10}")
     if options.csv:
         write_csv(options.csv, results)
@@ -59,6 +77,19 @@ def execute(options: argparse.Namespace) -> int:
         photos = masks_of(options.photos, "--photos") if options.photos else {}
         write_sheet(options.sheet, sorted(results, key=lambda r: r.scores.iou)[: options.worst], photos)
     return EXIT_OK
+
+
+def _results(options: argparse.Namespace) -> tuple[list[PhotoScores], dict[str, float]]:
+    """Figures a photograph and, where the truth tells faces apart, by face."""
+    if not holds_faces(options.truth):
+        masks = options.predictions / "masks"
+        folder = masks if masks.is_dir() else options.predictions
+        return evaluate_folders(folder, options.truth, options.ignore_value), {}
+    for option in ("sheet", "ignore_value"):
+        if getattr(options, option) is not None:
+            shown = option.replace("_", "-")
+            raise UsageError(f"--{shown} is for --truth that is a folder of masks; leave it out")
+    return evaluate_faces(options.predictions, options.truth)
 
 
 def _segment(config_path: Path, photos: Path, predictions: Path) -> int:

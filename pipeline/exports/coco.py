@@ -204,5 +204,9 @@ def _read_file(path: Path) -> Iterator[ImportedPhoto]:
 def _read_faces(
     annotations: Sequence[Mapping[str, Any]], size_wh: tuple[int, int]
 ) -> tuple[ImportedFace, ...]:
-    masks = [(read_annotation(annotation, size_wh), annotation.get("face")) for annotation in annotations]
-    return tuple(ImportedFace(mask, number) for mask, number in masks if mask.pixels.size)
+    faces = (
+        ImportedFace(read_annotation(annotation, size_wh), annotation.get("face"), annotation.get("score"))
+        for annotation in annotations
+        if not annotation.get("iscrowd")
+    )
+    return tuple(face for face in faces if face.mask.pixels.size)

@@ -13,7 +13,7 @@ class PhotoIndex:
     """Finds photographs by content and by name.
 
     Content comes first: files are renamed and moved on their way through other tools, but seldom changed. Of
-    names the whole path counts, then the path without its suffix, then its end, then the file's name alone.
+    names the whole path counts, then the path without its suffix, then whether one is the end of the other.
     """
 
     def __init__(self) -> None:
@@ -62,8 +62,7 @@ class PhotoIndex:
                     return [found]
         bare = _bare(path)
         same_file = self._by_file.get(PurePosixPath(bare).name, [])
-        ends = [name for own, name in same_file if _is_end(bare, own) or _is_end(own, bare)]
-        return ends or [name for _, name in same_file]
+        return [name for own, name in same_file if _is_end(bare, own) or _is_end(own, bare)]
 
 
 def _note(table: dict[str, str | None], key: str, name: str) -> None:

@@ -62,6 +62,8 @@ class RunReader:
         See `Grid`.
     threads
         How many photographs are decoded at once.
+    reviewed
+        Whether what people have said and drawn counts; else faces are as the run has made them.
 
     Attributes
     ----------
@@ -82,7 +84,13 @@ class RunReader:
     """
 
     def __init__(
-        self, directory: Path, *, root: Path | None = None, grid: Grid = "run", threads: int = 2
+        self,
+        directory: Path,
+        *,
+        root: Path | None = None,
+        grid: Grid = "run",
+        threads: int = 2,
+        reviewed: bool = True,
     ) -> None:
         if not (directory / MANIFEST_NAME).is_file():
             raise UsageError(f"{directory}: no {MANIFEST_NAME} there; name the output directory of a run")
@@ -94,6 +102,7 @@ class RunReader:
         self.stored_grid = grid == "stored"
         self._grid = grid
         self._threads = threads
+        self._reviewed = reviewed
 
     def photos(self) -> Iterator[ExportPhoto]:
         """Yield the photographs in the order of their names; broken ones are left out and counted.
@@ -200,7 +209,8 @@ class RunReader:
 
     def _review(self, record: Mapping[str, Any]) -> PhotoReview:
         """What people have said; most photographs have never been looked at, and cost nothing here."""
-        return self._corrections.review(record) if record["name"] in self._corrections else _NEVER_JUDGED
+        judged = self._reviewed and record["name"] in self._corrections
+        return self._corrections.review(record) if judged else _NEVER_JUDGED
 
     def _corrected_masks(self, review: PhotoReview) -> dict[int, MaskWindow]:
         """Masks of a corrected map, upright."""

@@ -166,10 +166,13 @@ class ImportedFace:
         Its pixels.
     number
         Number of the face in this program's export, where the format keeps it; else None.
+    score
+        How sure the one who found it was, where the format tells.
     """
 
     mask: MaskWindow
     number: int | None = None
+    score: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
