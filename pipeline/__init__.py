@@ -15,6 +15,7 @@ when it is first asked for, so that importing this package costs next to nothing
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+import landmarks as _landmarks  # noqa: F401 - first: it keeps libraries from reporting to their makers
 from pipeline.version import __version__
 
 if TYPE_CHECKING:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
+import sys
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -39,6 +43,17 @@ except ImportError as error:
 _POLL_SECONDS = 0.5
 _REFRESH_SECONDS = 10.0
 _PATIENCE_SECONDS = 60.0
+
+_LOOPBACK = "127.0.0.2" if sys.platform == "linux" else None
+"""Where the processes of a cluster of this machine meet. Left alone, or told 127.0.0.1, Ray would look for an
+address that others can reach, by a socket to a name server of the Internet; elsewhere it does not."""
+
+_NO_WAY_OUT = {
+    **dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9"),
+    **dict.fromkeys(("no_proxy", "NO_PROXY"), "localhost,127.0.0.1,127.0.0.2"),
+}
+"""Of the processes of a cluster of this machine. Its head asks the addresses at which clouds answer which
+cloud this is, also when usage statistics are off; at a port where nobody listens it is refused at once."""
 
 _TIME_LIMIT_KEY = "execution.time_limit_seconds"
 
@@ -265,15 +280,41 @@ def _cores() -> int:
     return int(resources.get("CPU", 1))
 
 
+@contextmanager
+def _set(environment: Mapping[str, str]) -> Iterator[None]:
+    """Have the processes that are started meanwhile find these variables."""
+    before = {name: os.environ.get(name) for name in environment}
+    os.environ.update(environment)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _lend_token() -> None:
+    """Give a cluster of this machine a secret of its own, unless the user has one.
+
+    Ray lets nobody in without; left alone it would make one in the user's home folder and keep it there.
+    """
+    known = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+    if not any(name in os.environ for name in known) and not Path("~/.ray/auth_token").expanduser().exists():
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+
+
 def _connect(address: str, workers: int | None, threads: int) -> None:
     """Connect to a cluster, or start one here."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     if address == "local":
         cores = max(usable_cores(), (workers or 1) * threads)
-        options |= {"num_cpus": cores, "include_dashboard": False}
+        options |= {"num_cpus": cores, "include_dashboard": False, "_node_ip_address": _LOOPBACK}
+        _lend_token()
     try:
-        ray.init(address=address, **options)
+        with _set(_NO_WAY_OUT if address == "local" else {}):
+            ray.init(address=address, **options)
     except Exception as error:
         ray.shutdown()  # Ray raises bare Exceptions, too, and leaves processes behind
         message = f"{address}: no Ray cluster there: {error}. Start one with `ray start --head`, or use local"
