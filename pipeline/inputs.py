@@ -18,6 +18,7 @@ from pipeline.config import InputConfig, VideoConfig
 from pipeline.errors import ConfigError, Problem
 from pipeline.files import printable
 from pipeline.formats import IMAGE_SUFFIXES, SNIFF_BYTES, UNREAD_SUFFIXES, sniff_format
+from pipeline.lists import listed_paths
 from pipeline.output_directory import RUN_NAME, is_output_directory
 from pipeline.output_names import Namer, path_below
 
@@ -63,8 +64,8 @@ def list_photos(
     Links are followed, each folder is entered once, and a link to a file that is listed anyway gives nothing
     new. The output directory is never read, unless a file in it is named itself; nor is the one of another
     run, which its ``run.json`` tells. Each path is listed once.
-    Lines of a list file may be missing files: they fail one by one in the run. A list that holds NUL bytes is
-    split there, not at line ends.
+    Lines of a list file may be missing files: they fail one by one in the run; see `pipeline.lists`.
+    Whole disks and the folders above the user's own are refused.
 
     Parameters
     ----------
@@ -116,29 +117,49 @@ def list_photos(
 
 
 def _add_input(collector: _Collector, text: str, stdin: BinaryIO | None) -> None:
-    if text == "-":
-        _add_list(collector, (stdin or sys.stdin.buffer).read())
+    if text in ("-", "0:-"):
+        _add_list(collector, (stdin or sys.stdin.buffer).read(), null_separated=text == "0:-")
     elif text.startswith("@"):
-        _add_list(collector, Path(text[1:]).read_bytes())
+        _add_list_file(collector, text[1:])
     elif os.path.lexists(text):
         collector.add(text)
     elif is_pattern(text) and pictures_of(text):
         collector.add(text, must_exist=False)
     elif glob.has_magic(text):
+        if "**" in text and is_root(collector.absolute(_fixed_part(text))):
+            raise OSError(f"would look through {_ROOT_ADVICE}")
         matches = sorted(glob.glob(text, recursive=True), key=os.fsencode)  # noqa: PTH207 - may be absolute
         if not matches:
-            raise FileNotFoundError(f"nothing matches this pattern in {printable(Path.cwd())}")
+            advice = ""
+            if "[" in text:
+                advice = f"; brackets that belong to a name are escaped, as in {printable(glob.escape(text))}"
+            raise FileNotFoundError(f"nothing matches this pattern in {printable(Path.cwd())}{advice}")
         collector.add_matches(matches, _fixed_part(text))
     else:
         raise FileNotFoundError("no such file or folder; paths are relative to where the command is run")
 
 
-def _add_list(collector: _Collector, content: bytes) -> None:
-    separator = b"\0" if b"\0" in content else b"\n"
-    for line in content.removeprefix(b"\xef\xbb\xbf").split(separator):
-        path = line if separator == b"\0" else line.rstrip(b"\r")
-        if path.strip():
-            collector.add(os.fsdecode(path), must_exist=False)
+def _add_list_file(collector: _Collector, name: str) -> None:
+    """``@NAME``, or ``@0:NAME`` for one whose paths end with NUL bytes."""
+    asked = name.startswith("0:") and not os.path.lexists(name)
+    _add_list(collector, Path(name[2:] if asked else name).read_bytes(), null_separated=asked)
+
+
+def _add_list(collector: _Collector, content: bytes, *, null_separated: bool) -> None:
+    for number, path in listed_paths(content, null_separated=null_separated):
+        try:
+            collector.add(path, must_exist=False)
+        except OSError as error:
+            raise OSError(f"line {number}: {printable(path)}: {error.strerror or error}") from error
+
+
+def is_root(folder: str) -> bool:
+    """Whether a folder is that of a whole disk, or of all users: not one that anybody means."""
+    path = Path(folder)
+    return path == Path(path.anchor) or path in Path.home().parents
+
+
+_ROOT_ADVICE = "a whole disk or all users' folders; name the folders that hold photographs"
 
 
 def _fixed_part(pattern: str) -> str:
@@ -192,8 +213,8 @@ class _Collector:
     def add(self, text: str, *, must_exist: bool = True) -> None:
         """Add a path as the user gave it."""
         before, mark, after = text.partition(f"{os.sep}.{os.sep}")
-        path = self._absolute(f"{before}{os.sep}{after}" if mark else text)
-        root = self._absolute(before or os.sep) if mark else None
+        path = self.absolute(f"{before}{os.sep}{after}" if mark else text)
+        root = self.absolute(before or os.sep) if mark else None
         if _is_directory(path, must_exist):
             self._add_folder(path, root or path)
         else:
@@ -201,8 +222,8 @@ class _Collector:
 
     def add_matches(self, paths: Sequence[str], fixed_part: str) -> None:
         """Add what a pattern found: folders with all in them, files if they are images."""
-        root = self._absolute(fixed_part)
-        for path in _without_loops(self._absolute(text) for text in paths):
+        root = self.absolute(fixed_part)
+        for path in _without_loops(self.absolute(text) for text in paths):
             if self._is_output(path) or self._is_in_earlier_output(path, root):
                 continue
             if _is_directory(path, must_exist=False):
@@ -222,6 +243,8 @@ class _Collector:
             self.found.append((root, below))
 
     def _add_folder(self, folder: str, root: str) -> None:
+        if is_root(folder):
+            raise OSError(f"is {_ROOT_ADVICE}")
         if _identity(folder) == self._output:
             raise OSError("is output.directory itself; write the output elsewhere")
         next(Path(folder).iterdir(), None)  # unreadable: a wrong input, not a failed photograph
@@ -319,7 +342,7 @@ class _Collector:
         self._entered.add(identity)
         return new
 
-    def _absolute(self, text: str) -> str:
+    def absolute(self, text: str) -> str:
         """Absolute path; links are resolved only where a ``..`` makes it necessary."""
         path = Path(self.working_directory, text)
         if ".." in path.parts:

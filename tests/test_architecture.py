@@ -53,6 +53,7 @@ LAYERS = (
         "pipeline.network",
     ),
     ("pipeline.summary", "pipeline.output_directory", "pipeline.outputs"),
+    ("pipeline.lists",),
     ("pipeline.inputs", "pipeline.loading", "pipeline.results"),
     ("pipeline.manifest", "pipeline.corrections"),
     ("pipeline.photo",),

@@ -97,8 +97,8 @@ def test_list_files_and_stdin() -> None:
     expected = ["in/b c.png", "in/missing.png", "in/a.png"]
     assert names("@list.txt") == expected
     assert names("-", stdin=Path("list.txt").read_bytes()) == expected
-    assert names("-", stdin=b"in/a.png\0in/two\nlines.png\0")[0] == "in/a.png"
-    assert len(names("-", stdin=b"in/a.png\0in/two\nlines.png\0")) == 2
+    assert names("0:-", stdin=b"in/a.png\0in/two\nlines.png\0")[0] == "in/a.png"
+    assert len(names("0:-", stdin=b"in/a.png\0in/two\nlines.png\0")) == 2
 
 
 def test_names_that_are_no_text() -> None:
