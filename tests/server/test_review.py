@@ -284,7 +284,7 @@ def record_line(name: str, *scores: float, side: int = 100, status: str = "ok") 
             "number": number,
             "score": score,
             "box_xywh": [0, 0, 100, 100],
-            "area_px": 4200,
+            "area_px": 2200,
             "detection": {"box_xywh": [0, 0, side, side]},
         }
         for number, score in enumerate(scores, start=1)
@@ -365,10 +365,10 @@ def test_the_wall_can_be_asked_while_the_manifest_is_read(tmp_path: Path) -> Non
 
 
 def test_doubt_sees_low_scores_odd_shapes_and_empty_masks() -> None:
-    usual = {"score": 0.98, "box_xywh": [0, 0, 100, 100], "area_px": 4200}
+    usual = {"score": 0.98, "box_xywh": [0, 0, 100, 100], "area_px": 2200}
     assert doubt(usual) == pytest.approx(0.02)
     assert doubt({**usual, "score": 0.6}) == pytest.approx(0.4)
     assert doubt({**usual, "confidence": 0.3}) == pytest.approx(0.7)
-    assert doubt({**usual, "area_px": 525}) == pytest.approx(0.5)
+    assert doubt({**usual, "area_px": 275}) == pytest.approx(0.5)
     assert doubt({**usual, "area_px": 0}) == pytest.approx(0.5)
     assert doubt({**usual, "mirror_disagreement": 0.6}) == pytest.approx(0.6)
