@@ -21,8 +21,7 @@ SMALL_PX = 40
 """Side of the detection's box below which a face is small: less than a sixth of the network's input."""
 
 USUAL_SHARE = 0.22
-"""Share of its square crop that a face's mask covers: the median of the samples, which lie between 0.11 (cut by a
-frame) and 0.30."""
+"""Share of its square crop that a face's mask covers: the median of the samples (0.11 to 0.30)."""
 
 STATUSES = ("ok", "no_face", "partial", "failed", "skipped", "new")
 SORTS = ("name", "doubt", "score", "size", "faces")
