@@ -69,7 +69,7 @@ async function draw(file, answer, canvas) {
   canvas.height = height;
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", `${file.name} with ${answer.faces.length} masks`);
-  const context = canvas.getContext("2d");
+  const context = canvas.getContext("2d", { willReadFrequently: true });
   if (picture) context.drawImage(picture, 0, 0, width, height);
   const image = context.getImageData(0, 0, width, height);
   answer.faces.forEach((face, i) => paint(image.data, face.segmentation, COLOURS[i % COLOURS.length]));
