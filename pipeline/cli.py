@@ -8,13 +8,14 @@ is loaded when it is asked for, and loads what it needs when it runs: help and w
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, NamedTuple
 
-from pipeline.errors import EXIT_INTERRUPTED, UncropError
+from pipeline.errors import EXIT_BUG, EXIT_INTERRUPTED, UncropError
 from pipeline.version import __version__
 
 
@@ -24,6 +25,9 @@ class Command(NamedTuple):
     module: str
     summary: str
 
+
+EXIT_READER_GONE = 141
+"""As shells say that a program ended by SIGPIPE."""
 
 COMMANDS = {
     "run": Command("pipeline.commands.run", "write a mask of every face in photographs"),
@@ -51,7 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 none failed, 1 some did, 2 nothing was done (usage, configuration, model), 130 interrupted.
+        0 none failed, 1 some did, 2 nothing was done (usage, configuration, model), 70 a fault of the program
+        itself, 130 interrupted, 141 nobody reads what is printed.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     name = next((word for word in words if not word.startswith("-")), "")
@@ -68,6 +73,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
+    except BrokenPipeError:  # who reads the output has enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_READER_GONE
+    except Exception:  # noqa: BLE001 - the last boundary: whatever comes here is a bug
+        _report_bug()
+        return EXIT_BUG
+
+
+def _report_bug() -> None:
+    """Say on standard error what went wrong in the program itself, and what a report should hold."""
+    from pipeline.environment import describe_machine, describe_program  # noqa: PLC0415 - rarely needed
+
+    traceback.print_exc()
+    program = describe_program()
+    packages = ", ".join(f"{name} {version}" for name, version in program["packages"].items())
+    print(
+        "error: this is a fault of the program itself, not of your photographs or configuration; what is "
+        "written is whole.\n"
+        "Please report it where you have the program from, with the lines above and these:\n"
+        f"  uncrop {program['uncrop']}, Python {program['python']}, {describe_machine()['system']}\n"
+        f"  {packages}",
+        file=sys.stderr,
+    )
 
 
 def _parser(asked: str, command: Any) -> argparse.ArgumentParser:
@@ -76,7 +104,7 @@ def _parser(asked: str, command: Any) -> argparse.ArgumentParser:
         prog="uncrop",
         description="Face masks for whole photographs, aligned pixel for pixel with each.",
         epilog="Exit code: 0 none failed, 1 some did, 2 nothing was done (wrong usage, config or model), "
-        "130 interrupted.",
+        "70 a fault of the program itself, 130 interrupted.",
     )
     parser.add_argument("--version", action="version", version=f"uncrop {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")

@@ -17,6 +17,7 @@ from pipeline import shipped
 from pipeline.engines.registry import ENGINES
 from pipeline.errors import ConfigError, Problem
 from pipeline.executors.registry import EXECUTORS
+from pipeline.yaml_text import read_yaml
 
 Positive = Annotated[int, Field(gt=0, strict=True)]
 Auto = Literal["auto"]
@@ -309,7 +310,7 @@ def _layers(path: Path, problems: list[Problem]) -> list[tuple[str, dict[str, An
 
 def _read_yaml(path: Path, problems: list[Problem]) -> dict[str, Any]:
     try:
-        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+        loaded = read_yaml(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         problems.append(Problem(str(path), "", "no such file; the shipped ones are in configs/"))
     except OSError as error:
@@ -326,7 +327,7 @@ def _read_yaml(path: Path, problems: list[Problem]) -> dict[str, Any]:
         problems.append(Problem(str(path), "", f"not valid YAML: {error}"))
     else:
         if isinstance(loaded, dict):
-            return loaded
+            return {key: value for key, value in loaded.items() if not str(key).startswith("x-")}
         if loaded is not None:
             kind = type(loaded).__name__
             problems.append(Problem(str(path), "", f"expected sections such as 'input:', got a {kind}"))
@@ -358,9 +359,11 @@ def _override(text: str, problems: list[Problem]) -> dict[str, Any]:
         problems.append(Problem(f"--set {text}", "", message))
         return {}
     try:
-        loaded = yaml.safe_load(value)
-    except yaml.YAMLError:
-        problems.append(Problem(f"--set {text}", key, f"{value!r} is not a YAML value; quote it"))
+        loaded = read_yaml(value)
+    except yaml.YAMLError as error:
+        why = getattr(error, "problem", None)
+        told = f" ({why})" if isinstance(error, yaml.constructor.ConstructorError) and why else ""
+        problems.append(Problem(f"--set {text}", key, f"{value!r} is not a YAML value{told}; quote it"))
         return {}
     except (RecursionError, ValueError, TypeError) as error:
         problems.append(Problem(f"--set {text}", key, f"{value!r} is not a YAML value ({error}); quote it"))

@@ -22,6 +22,7 @@ LAYERS = (
         "pipeline.errors",
         "pipeline.executors.registry",
         "pipeline.files",
+        "pipeline.yaml_text",
         "pipeline.shipped",
         "pipeline.stages",
         "pipeline.version",

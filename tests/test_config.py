@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -256,3 +257,31 @@ def test_background(tmp_path: Path, text: str, expected: tuple[int, int, int]) -
 def test_background_that_is_no_colour(tmp_path: Path, text: str) -> None:
     problems = problems_of(write(tmp_path, f"input:\n  background: {text}\n"))
     assert "expected" in problems["input.background"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "faces: {select: all}\ncrop: {}\nfaces: {select: main}\n",
+            "line 3, column 1: 'faces' stands in line 1",
+        ),
+        ("input:\n  recursive: true\n  recursive: false\n", "line 3, column 3: 'recursive' stands in line 2"),
+        ("input: {max_pixels: 0200000000}\n", "line 1, column 21: 0200000000 is an octal number to some"),
+        ("execution: {time_limit_seconds: 1:30}\n", "1:30 is a number to the base of sixty"),
+        ("output:\n  masks: no\n", "line 2, column 10: no is a truth value to some"),
+    ],
+)
+def test_yaml_that_surprises_is_refused_with_its_line(text: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        load_config(path)
+
+
+def test_anchors_may_be_kept_in_keys_that_begin_with_x(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    text = "x-off: &off {masks: false, overlays: false}\noutput: {<<: *off, overlays: true}\n"
+    path.write_text(text, encoding="utf-8")
+    output = load_config(path).output
+    assert (output.masks, output.overlays) == (False, True)
