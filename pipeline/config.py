@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import logging
+import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -52,6 +53,31 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
 
+def expanded(text: str) -> str:
+    """A path with ``~`` and ``${NAME}`` replaced as a shell does it; a file that is called so stays as it is.
+
+    Raises
+    ------
+    ValueError
+        There is no such user or variable.
+    """
+    mark = next((mark for mark in ("@0:", "@") if text.startswith(mark)), "")
+    path = text.removeprefix(mark)
+    if os.path.lexists(text) or os.path.lexists(path):
+        return text
+    for name in re.findall(r"\$\{([^}]*)\}", path):
+        if name not in os.environ:
+            raise ValueError(f"{text}: there is no variable {name}; set it, or write the path out")
+        path = path.replace(f"${{{name}}}", os.environ[name])
+    if path == "~" or path.startswith("~/"):
+        path = str(Path(path).expanduser())
+    return mark + path
+
+
+PathText = Annotated[str, Field(min_length=1), AfterValidator(expanded)]
+"""A path of the user's; see `expanded`."""
+
+
 def _known_colour(text: str) -> str:
     if text not in _COLOURS and not re.fullmatch("#[0-9a-fA-F]{6}", text):
         raise ValueError(f"{', '.join(_COLOURS)} or '#rrggbb' in quotes")
@@ -64,7 +90,7 @@ class InputConfig(_Section):
     ``background`` is what is seen through transparent pixels.
     """
 
-    paths: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], NO_RESULT] = ("data/samples",)
+    paths: Annotated[tuple[PathText, ...], NO_RESULT] = ("data/samples",)
     recursive: Annotated[bool, NO_RESULT] = True
     max_pixels: Annotated[Positive, NO_RESULT] = 200_000_000
     background: Annotated[str, AfterValidator(_known_colour)] = "white"
@@ -79,7 +105,7 @@ class InputConfig(_Section):
 class OutputConfig(_Section):
     """What is written, where, and on which pixel grid."""
 
-    directory: Annotated[str, Field(min_length=1), NO_RESULT] = "output"
+    directory: Annotated[PathText, NO_RESULT] = "output"
     orientation: Literal["upright", "stored"] = "upright"
     masks: bool = True
     instances: bool = True
@@ -104,7 +130,7 @@ class DetectorConfig(_Section):
 class LandmarksConfig(_Section):
     """The 68-point predictor; null takes the one from the installed data package. ``read`` is for clips."""
 
-    model: str | None = None
+    model: PathText | None = None
     read: Annotated[str | None, NO_RESULT] = None
 
 
@@ -125,8 +151,8 @@ class CropConfig(_Section):
 class NetworkConfig(_Section):
     """The Caffe network and how crops are fed to it. ``max_side_px`` shrinks larger crops (upstream: 350)."""
 
-    model: Annotated[str, Field(min_length=1)] = "uncrop_256"
-    weights: str | None = None
+    model: PathText = "uncrop_256"
+    weights: PathText | None = None
     max_side_px: Positive | None = 350
     scale: bool = True
     upsample: Literal["scores", "nearest"] = "scores"
@@ -149,7 +175,7 @@ class EngineConfig(_Section):
     precision: Literal["f32", "bf16", "f16"] = "f32"
     threads: Annotated[Positive | Auto, NO_RESULT] = "auto"
     fast_convolutions: bool = True
-    cache_directory: Annotated[str | None, NO_RESULT] = None
+    cache_directory: Annotated[PathText | None, NO_RESULT] = None
     caffe: Annotated[CaffeEngineConfig, NO_RESULT] = CaffeEngineConfig()
 
 
@@ -304,7 +330,7 @@ def _layers(path: Path, problems: list[Problem]) -> list[tuple[str, dict[str, An
                 Problem(str(current), "extends", f"expected the name of a YAML file, got {parent!r}")
             )
             parent = None
-        current = current.parent / parent if parent else None
+        current = current.parent / Path(parent).expanduser() if parent else None
     return layers
 
 

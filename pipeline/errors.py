@@ -22,8 +22,8 @@
     │   └── WorkerLostError      the worker died over it (crash, kill, out of memory)
     └── OutputError              results cannot be written; the run stops, what is written is whole
 
-Each class carries the exit code of a run that it ends: 2 when nothing was done, 1 when some of it was. Any other
-exception that reaches the command line is a fault of the program itself and ends it with 70 (`EXIT_BUG`).
+Each class carries the exit code of a run that it ends: 2 when nothing was done, 1 when some of it was.
+Any other exception that reaches the command line is a fault of the program itself: 70 (`EXIT_BUG`).
 Messages say what was wrong with what, and what to do about it.
 """
 

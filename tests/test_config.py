@@ -87,7 +87,7 @@ def test_all_problems_at_once_with_file_key_and_nearest_name(tmp_path: Path) -> 
         ("execution: {workers: many}", "execution.workers", "'auto'"),
         ("output: {masks: 17}", "output.masks", "boolean"),
         ("detector: {order: []}", "detector.order", "at least 1"),
-        ("detector: {rescue: off}", "detector.rescue", "'never'"),
+        ("detector: {rescue: false}", "detector.rescue", "'never'"),
     ],
 )
 def test_wrong_values(tmp_path: Path, text: str, key: str, part: str) -> None:
@@ -285,3 +285,32 @@ def test_anchors_may_be_kept_in_keys_that_begin_with_x(tmp_path: Path) -> None:
     path.write_text(text, encoding="utf-8")
     output = load_config(path).output
     assert (output.masks, output.overlays) == (False, True)
+
+
+def test_home_and_variables_are_expanded_wherever_a_path_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("ALBUM", "album 1")
+    monkeypatch.chdir(tmp_path)
+    Path("~kept").touch()
+    path = tmp_path / "config.yaml"
+    path.write_text("output: {directory: ~/masks}\nlandmarks: {model: '${HOME}/x.dat'}\n", encoding="utf-8")
+    overrides = [
+        "input.paths=['~/${ALBUM}', '@~/list.txt', '@0:${HOME}/l', '~kept', 'a$b~']",
+        "network.model=~/net.prototxt",
+        "network.weights=~/w.caffemodel",
+        "engine.cache_directory=~/cache",
+    ]
+    config = load_config(path, overrides)
+    home = str(tmp_path)
+    expected = (f"{home}/album 1", f"@{home}/list.txt", f"@0:{home}/l", "~kept", "a$b~")
+    assert config.input.paths == expected
+    assert config.output.directory == f"{home}/masks"
+    assert config.landmarks.model == f"{home}/x.dat"
+    assert (config.network.model, config.network.weights) == (f"{home}/net.prototxt", f"{home}/w.caffemodel")
+    assert config.engine.cache_directory == f"{home}/cache"
+    with pytest.raises(ConfigError, match="there is no variable NOBODY_SET_IT"):
+        load_config(path, ["output.directory='${NOBODY_SET_IT}/x'"])
+    with pytest.raises(ConfigError, match=r"output\.directory"):
+        load_config(path, (), {"output": {"directory": ""}})

@@ -67,7 +67,7 @@ def _short_options(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     given: dict[str, dict[str, Any]] = {}
     if options.input:
         given["input"] = {"paths": options.input}
-    if options.output:
+    if options.output is not None:
         given["output"] = {"directory": options.output}
     if options.workers:
         given["execution"] = {
