@@ -9,10 +9,11 @@
     │   ├── ModelMissingError    its files are not there
     │   └── ModelFormatError     its files are damaged, or hold something that is not understood
     ├── EngineError              an engine failed
-    │   └── EngineUnavailableError   it cannot be had as asked (package, device, precision)
+    │   ├── EngineUnavailableError   it cannot be had as asked (package, device, precision)
+    │   └── EngineRefusedError   its process answered with an error of its own, and still works
     ├── PhotoError               one photograph failed; the run goes on
     │   ├── ImageReadError       not an image, damaged, or not readable
-    │   ├── ImageTooLargeError   more pixels than ``input.max_pixels``
+    │   │   └── ImageTooLargeError   more pixels than ``input.max_pixels``
     │   ├── ClipReadError        not a clip, without pictures, damaged, or not readable
     │   ├── LandmarkFileError    a landmark file (``.lms``) is damaged or does not fit its clip
     │   ├── DetectionError       dlib failed on it
@@ -125,6 +126,10 @@ class EngineUnavailableError(EngineError):
     """An engine cannot be had with the device, precision or package asked for."""
 
     exit_code = EXIT_NOTHING_DONE
+
+
+class EngineRefusedError(EngineError):
+    """The process of an engine answered with an error of its own; it still works."""
 
 
 class PhotoError(UncropError):

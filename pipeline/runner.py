@@ -21,6 +21,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -28,12 +29,11 @@ from typing import Any
 
 from pipeline.config import Config
 from pipeline.environment import describe_machine, describe_program
-from pipeline.errors import EXIT_OK, ConfigError, OutputError, Problem
+from pipeline.errors import ConfigError, OutputError, Problem
 from pipeline.executors.base import Executor
 from pipeline.executors.factory import create_executor
 from pipeline.executors.tasks import Task
 from pipeline.executors.worker import Outcome, SegmenterFactory, WorkerSettings
-from pipeline.files import printable
 from pipeline.inputs import PhotoPath, list_photos
 from pipeline.manifest.digest import result_digest
 from pipeline.manifest.journal import DONE, Manifest, read_manifest, read_run, write_run
@@ -69,7 +69,7 @@ def run(
     force
         Do photographs again that are done.
     quiet
-        Neither a progress bar nor a summary on standard error.
+        No progress bar on standard error.
     verbose
         Log failures with their tracebacks.
     factory
@@ -127,14 +127,35 @@ def run(
         return run.all(photos)
 
 
-def plan(config: Config, *, force: bool = False, model_hashes: ModelHashes | None = None) -> int:
-    """Print what `run` would do, and do nothing: photograph, name of its outputs, whether it was done.
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What a run would do with one photograph.
 
-    Returns
-    -------
-    int
-        0; wrong configurations and models are raised as by `run`.
+    Attributes
+    ----------
+    path
+        Its path.
+    name
+        Name of its outputs.
+    done
+        Whether it was done before, and is left alone unless it has changed since.
     """
+
+    path: str
+    name: str
+    done: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run would do: its photographs, and sentences on what it leaves out."""
+
+    photos: tuple[Planned, ...]
+    left_out: tuple[str, ...] = ()
+
+
+def plan(config: Config, *, force: bool = False, model_hashes: ModelHashes | None = None) -> Plan:
+    """Say what `run` would do, and do nothing; wrong configurations and models are raised as by `run`."""
     models = (model_hashes or _default_model_hashes())(config)
     digests = {False: result_digest(config, models), True: clip_digests(config, models)[0]}
     photos, left_out = _list(config)
@@ -143,14 +164,8 @@ def plan(config: Config, *, force: bool = False, model_hashes: ModelHashes | Non
     done = {
         record["name"] for record in records if _is_done(record, digests[is_clip.get(record["name"], False)])
     }
-    for photo in photos:
-        what = "done before" if photo.name in done else "to do"
-        print(f"{what:<12}{printable(photo.path)} -> {photo.name}")
-    before = sum(photo.name in done for photo in photos)
-    for sentence in left_out:
-        print(f"{sentence}.")
-    print(f"{len(photos)} photographs, {before} of them done before (unless they have changed since)")
-    return EXIT_OK
+    planned = tuple(Planned(photo.path, photo.name, photo.name in done) for photo in photos)
+    return Plan(planned, tuple(left_out))
 
 
 class _Run:
@@ -204,7 +219,7 @@ class _Run:
                 }
                 self._finish(manifest, unclean or interrupted or self._executor.lost_workers > 0)
         seconds = time.monotonic() - start
-        summary = RunSummary(
+        return RunSummary(
             self._directory,
             len(photos),
             dict(self._counts),
@@ -213,9 +228,6 @@ class _Run:
             interrupted,
             tuple(self._report["left_out"]),
         )
-        if not self._quiet:
-            print(summary, file=sys.stderr)
-        return summary
 
     def _outcomes(self, photos: list[PhotoPath], manifest: Manifest) -> bool:
         """Do the photographs; False if the run was interrupted before all were done."""

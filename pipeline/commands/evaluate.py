@@ -102,7 +102,9 @@ def _segment(config_path: Path, photos: Path, predictions: Path) -> int:
             "output": config.output.model_copy(update={"directory": str(predictions), "masks": True}),
         }
     )
-    return run(config).exit_code
+    summary = run(config)
+    print(summary, file=sys.stderr)
+    return summary.exit_code
 
 
 def _at_least_one(text: str) -> int:

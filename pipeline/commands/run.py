@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 import logging
-from typing import Any
+import sys
+from typing import TYPE_CHECKING, Any
 
-from pipeline.errors import ConfigError, Problem
+from pipeline.errors import EXIT_OK, ConfigError, Problem
 from pipeline.files import printable
 from pipeline.version import __version__
+
+if TYPE_CHECKING:
+    from pipeline.runner import Plan
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,13 +57,26 @@ def execute(options: argparse.Namespace) -> int:
     from pipeline.runner import plan, run  # noqa: PLC0415 - a wrong configuration is told before OpenCV loads
 
     if options.dry_run:
-        return plan(config, force=options.force)
+        _print_plan(plan(config, force=options.force))
+        return EXIT_OK
     summary = run(config, force=options.force, quiet=options.quiet, verbose=options.verbose)
+    if not options.quiet:
+        print(summary, file=sys.stderr)
     if config.output.report:
         from pipeline.report.writing import write_report  # noqa: PLC0415 - only when asked for
 
         write_report(summary.directory)
     return summary.exit_code
+
+
+def _print_plan(plan: Plan) -> None:
+    for photo in plan.photos:
+        what = "done before" if photo.done else "to do"
+        print(f"{what:<12}{printable(photo.path)} -> {photo.name}")
+    before = sum(photo.done for photo in plan.photos)
+    for sentence in plan.left_out:
+        print(f"{sentence}.")
+    print(f"{len(plan.photos)} photographs, {before} of them done before (unless they have changed since)")
 
 
 def _short_options(options: argparse.Namespace) -> dict[str, dict[str, Any]]:

@@ -14,9 +14,9 @@ from pipeline.caffe_format.deploy import read_deploy
 from pipeline.caffe_format.layers import Layer
 from pipeline.engines import caffe_worker
 from pipeline.engines.base import EngineInfo
-from pipeline.engines.caffe_process import CaffeProcess, WorkerRefusedError
+from pipeline.engines.caffe_process import CaffeProcess
 from pipeline.engines.runtime import checked_batch, thread_count
-from pipeline.errors import EngineError, EngineUnavailableError, ModelFormatError
+from pipeline.errors import EngineError, EngineRefusedError, EngineUnavailableError, ModelFormatError
 
 if TYPE_CHECKING:
     from pipeline.config import EngineConfig
@@ -79,7 +79,7 @@ class CaffeEngine:
         try:
             self._worker.send(b"PRED", caffe_worker.pack_array(batch))
             answer = self._worker.receive(b"SCOR")
-        except WorkerRefusedError:
+        except EngineRefusedError:
             raise
         except BaseException:
             self.close()  # it died, or what it sends next would answer this batch

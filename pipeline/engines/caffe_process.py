@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from pipeline.engines import caffe_worker
-from pipeline.errors import EngineError
+from pipeline.errors import EngineError, EngineRefusedError
 
 KEPT_LINES = 12
 """Lines of the worker's stderr that an error shows."""
@@ -23,10 +23,6 @@ MAX_ANSWER_BYTES = 1 << 33
 """A longer answer is not an answer."""
 
 _STOP_SECONDS = 5.0
-
-
-class WorkerRefusedError(EngineError):
-    """The worker answered with an error of its own; it still works."""
 
 
 class CaffeProcess:
@@ -107,7 +103,7 @@ class CaffeProcess:
 
         Raises
         ------
-        WorkerRefusedError
+        EngineRefusedError
             The worker reports an error.
         EngineError
             It died, or sent something else.
@@ -121,7 +117,7 @@ class CaffeProcess:
         except EOFError as error:
             raise self._failure("died") from error
         if found == b"FAIL":
-            raise WorkerRefusedError(f"{self._name}: {payload.decode('utf-8', 'replace')}")
+            raise EngineRefusedError(f"{self._name}: {payload.decode('utf-8', 'replace')}")
         return payload
 
     def stop(self) -> None:

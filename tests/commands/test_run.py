@@ -118,7 +118,7 @@ def test_bad_photos_fail_alone(tmp_path: Path) -> None:
 def test_dry_run_lists_and_writes_nothing(tmp_path: Path) -> None:
     result = command("--dry-run", "--output", tmp_path / "out")
     assert result.returncode == 0, result.stderr
-    assert "grace_hopper.jpg" in result.stdout
+    assert "to do       data/samples/grace_hopper.jpg -> data/samples/grace_hopper.jpg" in result.stdout
     assert not (tmp_path / "out").exists()
 
 

@@ -223,9 +223,10 @@ def test_a_deconvolution_under_another_name_is_refused(
 def test_the_worker_ends_with_its_engine(
     small_caffe: list[str], settings: Settings, narrow_model: ModelFiles
 ) -> None:
+    before = children_of(os.getpid())
     engine = create_engine(settings("caffe", caffe={"command": small_caffe}), narrow_model)
     engine.load()
-    children = children_of(os.getpid())
+    children = children_of(os.getpid()) - before
     assert children
     engine.close()
     assert not children & children_of(os.getpid())

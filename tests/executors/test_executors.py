@@ -133,6 +133,7 @@ def interrupted(tmp_path: Path, executor: str, order: str) -> subprocess.Popen[b
         "if __name__ == '__main__':\n"
         f"    settings = kills.config({executor!r}, 'out')\n"
         f"    summary = run(settings, factory=stand_ins.{factory}, model_hashes=stand_ins.no_models)\n"
+        "    print(summary, file=sys.stderr)\n"
         "    sys.exit(summary.exit_code)\n"
     )
     script = tmp_path / "script.py"
