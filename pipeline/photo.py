@@ -339,9 +339,23 @@ class PhotoSegmenter:
 
 
 def _size_wh(image: Pixels) -> tuple[int, int]:
-    """Width and height of a photograph, checked to be one."""
+    """Width and height of a photograph, checked to be one; else ValueError says how to make one of it."""
+    expected = "image: expected (H, W, 3) uint8"
+    if not isinstance(image, np.ndarray):
+        advice = {
+            "NoneType": "cv2.imread gives None for a file that it cannot read; take pipeline.read_photo",
+            "str": "read the file first, with pipeline.read_photo",
+        }.get(type(image).__name__, "of a PIL image it is numpy.asarray(image.convert('RGB'))")
+        raise ValueError(f"{expected}, got {type(image).__name__}; {advice}")  # noqa: TRY004 - as documented
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise ValueError(f"image: expected (H, W, 3) uint8, got {image.shape} {image.dtype}")
+        advice = ""
+        if image.dtype.kind == "f":
+            advice = "; of values 0-1 it is numpy.rint(image * 255).astype(numpy.uint8)"
+        elif image.ndim == 2:
+            advice = "; of grey it is numpy.dstack([image] * 3)"
+        elif image.ndim == 3 and image.shape[2] == 4:
+            advice = "; leave alpha out: image[..., :3]"
+        raise ValueError(f"{expected}, got {image.shape} {image.dtype}{advice}")
     return image.shape[1], image.shape[0]
 
 
