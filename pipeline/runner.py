@@ -2,9 +2,10 @@
 
 ::
 
-    summary = run(load_config())
-    print(summary)                  # counts, where the results are, how to see failures
-    sys.exit(summary.exit_code)     # 0 none failed, 1 some did, 130 interrupted
+    if __name__ == "__main__":          # worker processes load the script, too, and must not run it
+        summary = run(load_config())
+        print(summary)                  # counts, where the results are, how to see failures
+        sys.exit(summary.exit_code)     # 0 none failed, 1 some did, 130 interrupted
 
 Errors that stop a run are raised: ConfigError, ModelError, EngineUnavailableError, OutputError (what is
 written is whole; the same command goes on where it stopped).
@@ -31,6 +32,7 @@ from pipeline.config import Config
 from pipeline.environment import describe_machine, describe_program
 from pipeline.errors import ConfigError, OutputError, Problem
 from pipeline.executors.base import Executor
+from pipeline.executors.children import EXIT_NO_GUARD, starts_up
 from pipeline.executors.factory import create_executor
 from pipeline.executors.tasks import Task
 from pipeline.executors.worker import Outcome, SegmenterFactory, WorkerSettings
@@ -93,6 +95,8 @@ def run(
     OutputError
         Results cannot be written any more.
     """
+    if starts_up():
+        sys.exit(EXIT_NO_GUARD)
     models = (model_hashes or _default_model_hashes())(config)
     photos, left_out = _list(config)
     directory = Path(config.output.directory)

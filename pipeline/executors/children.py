@@ -15,6 +15,14 @@ import psutil
 
 _PR_SET_PDEATHSIG = 1
 
+EXIT_NO_GUARD = 78
+"""Exit code of a worker whose start would have started a run of its own."""
+
+
+def starts_up() -> bool:
+    """Whether this is a child process that has not come further than to load its parent's script."""
+    return bool(getattr(multiprocessing.current_process(), "_inheriting", False))
+
 
 def end_process(process: BaseProcess, patience_seconds: float) -> None:
     """Kill a process with all that it has started.

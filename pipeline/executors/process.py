@@ -21,6 +21,7 @@ from pipeline.errors import (
     PhotoError,
     TimeLimitError,
     UncropError,
+    UsageError,
     WorkerLostError,
 )
 from pipeline.executors.base import (
@@ -30,13 +31,25 @@ from pipeline.executors.base import (
     settle_workers,
     thread_environment,
 )
-from pipeline.executors.children import cause_of_death, die_with_parent, end_process, inherited, memory_mb
+from pipeline.executors.children import (
+    EXIT_NO_GUARD,
+    cause_of_death,
+    die_with_parent,
+    end_process,
+    inherited,
+    memory_mb,
+)
 from pipeline.executors.tasks import Task
 from pipeline.executors.worker import Outcome, Work, Worker, WorkerSettings
 
 _LIMITS_INTERVAL_SECONDS = 0.2
 """How often at least all workers are held against their limits, also while some of them speak."""
 _CLOSE_SECONDS = 5.0
+
+_NO_GUARD = (
+    "worker processes load the script that has started them, and it would run there again: put the call of "
+    'run below `if __name__ == "__main__":`, or set execution.executor: serial'
+)
 
 _log = logging.getLogger(__name__)
 
@@ -86,6 +99,8 @@ class ProcessExecutor:
                         continue
                     workers.remove(worker)
                     self.lost_workers += 1
+                    if worker.exitcode == EXIT_NO_GUARD:
+                        raise UsageError(_NO_GUARD)
                     if not worker.began:
                         failed_starts += 1
                         if failed_starts >= MAX_FAILED_STARTS:
@@ -217,6 +232,10 @@ class _Process:
                 gently = False
         self._process.join(_CLOSE_SECONDS if gently else 0)
         self._end()
+
+    @property
+    def exitcode(self) -> int | None:
+        return self._process.exitcode
 
     def _end(self) -> None:
         """Kill the process with all that it has started."""
