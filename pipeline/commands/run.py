@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.epilog = (
         "Exit code: 0 no photograph failed, 1 some did, 2 nothing was done (wrong usage or config), "
-        "130 interrupted."
+        "70 a fault of the program itself, 130 interrupted."
     )
     add = parser.add_argument
     add("--config", metavar="YAML", help="configuration (default: default.yaml of the program itself)")
