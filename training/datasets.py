@@ -10,6 +10,7 @@ import numpy as np
 from training.cutouts import OccluderBank, read_hair, read_heads, read_occluders
 from training.data import Sample, hash_fraction, person_of, read_prepared
 from training.public_data import read_celebamask_hq, read_lapa, read_lfw_parts
+from training.reviewed import REVIEWED_SOURCE, read_reviewed
 
 CELEBA_FOLDER, LFW_FOLDER, FASSEG_FOLDER = "celebamask_mini", "lfw_parts", "fasseg"
 LFW_OCCLUDED_FOLDER, OCCLUDER_FOLDER = "lfw_occluded_val", "occluders"
@@ -23,7 +24,14 @@ PUBLIC_CELEBA_FOLDER, PUBLIC_LAPA_FOLDER, PUBLIC_LFW_FOLDER = "CelebAMask-HQ", "
 PSEUDO_SOURCE = "pseudo"
 """Source of photographs that a network labelled."""
 
-SOURCE_SHARES = {"celebamask": 0.45, "lfw": 0.43, "lapa": 0.45, "fasseg": 0.12, PSEUDO_SOURCE: 0.25}
+SOURCE_SHARES = {
+    "celebamask": 0.45,
+    "lfw": 0.43,
+    "lapa": 0.45,
+    "fasseg": 0.12,
+    PSEUDO_SOURCE: 0.25,
+    REVIEWED_SOURCE: 0.25,
+}
 """How much of a batch each source gets (normalised over the sources there are)."""
 
 HEAD_COUNT, HAIR_COUNT = 150, 600
@@ -70,7 +78,9 @@ def is_lfw_validation(stem: str) -> bool:
     return hash_fraction(person_of(stem)) < LFW_VALIDATION_SHARE
 
 
-def load_training_data(data: Path, *, pseudo: Path | None = None, validation: bool = True) -> TrainingData:
+def load_training_data(
+    data: Path, *, pseudo: Path | None = None, reviewed: Path | None = None, validation: bool = True
+) -> TrainingData:
     """Load every known data set below `data` into memory.
 
     Parameters
@@ -79,6 +89,8 @@ def load_training_data(data: Path, *, pseudo: Path | None = None, validation: bo
         Folder that holds the extracted data sets, each in a folder named after its archive.
     pseudo : Path or None
         Folder of pseudo-labelled photographs, laid out like the others.
+    reviewed : Path or None
+        Output directory of a run whose masks people have accepted and corrected.
     validation : bool
         Load the held-out photographs too.
 
@@ -114,18 +126,15 @@ def load_training_data(data: Path, *, pseudo: Path | None = None, validation: bo
     if validation and (data / LFW_OCCLUDED_FOLDER).is_dir():
         held_out["occluded"] = list(read_prepared(data / LFW_OCCLUDED_FOLDER, "lfw", lambda stem: True))
     _add_public(data, never, training, held_out if validation else None)
+
+    def may_be_trained_on(stem: str) -> bool:
+        held_out_somewhere = is_lfw_validation(stem) or is_celeba_validation(stem)
+        return not held_out_somewhere and person_of(stem) not in never
+
     if pseudo is not None:
-        training[PSEUDO_SOURCE] = list(
-            read_prepared(
-                pseudo,
-                PSEUDO_SOURCE,
-                lambda stem: (
-                    not is_lfw_validation(stem)
-                    and not is_celeba_validation(stem)
-                    and person_of(stem) not in never
-                ),
-            )
-        )
+        training[PSEUDO_SOURCE] = list(read_prepared(pseudo, PSEUDO_SOURCE, may_be_trained_on))
+    if reviewed is not None:
+        training[REVIEWED_SOURCE] = list(read_reviewed(reviewed, may_be_trained_on))
     if not any(training.values()):
         raise ValueError(
             f"{data}: no data set found; extract {CELEBA_FOLDER}, {LFW_FOLDER} or {FASSEG_FOLDER} there"

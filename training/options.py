@@ -61,6 +61,8 @@ class TrainOptions:
         ``--frozen-blocks 0`` with it).
     pseudo : Path or None
         Folder of pseudo-labelled photographs to add (see training.pseudo).
+    reviewed : Path or None
+        Output directory of a run whose reviewed masks are added as labels (see training.reviewed).
     teacher : Path or None
         Trained network (checkpoint or caffemodel) whose answers are mixed into the labels.
     teacher_share : float
@@ -93,6 +95,7 @@ class TrainOptions:
     init: Path | None = None
     encoder: Path | None = None
     pseudo: Path | None = None
+    reviewed: Path | None = None
     teacher: Path | None = None
     teacher_share: float = 0.4
 

@@ -217,7 +217,7 @@ def train_process(rank: int, options: TrainOptions) -> None:
         torch.distributed.init_process_group(
             "gloo", init_method=meeting, rank=rank, world_size=options.processes
         )
-    data = load_training_data(options.data, pseudo=options.pseudo)
+    data = load_training_data(options.data, pseudo=options.pseudo, reviewed=options.reviewed)
     trainer = Trainer(options, data, rank)
     trainer.resume(options.out / CHECKPOINT_FILE)
     if options.teacher is not None:
