@@ -26,6 +26,8 @@ import cv2
 import numpy as np
 
 from benchmarks.machine import describe_machine
+from pipeline.manifest.journal import MANIFEST_NAME, to_line
+from pipeline.manifest.records import blank_record
 
 RESULTS = Path(__file__).with_name("results") / "exports.json"
 SIZE_WH = (640, 480)
@@ -57,7 +59,7 @@ def main() -> None:
             results["faces"] = write_output(run, options.records, crop_masks=source == "crop_masks")
             results[source] = {}
             for kind in options.formats:
-                results[source][kind] = measured(run, kind)
+                results[source][kind] = measured(run, kind, options.records)
                 print(source, kind, results[source][kind], flush=True)
     options.output.parent.mkdir(exist_ok=True)
     options.output.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
@@ -76,14 +78,14 @@ def write_output(run: Path, records: int, *, crop_masks: bool) -> int:
     kinds = [_photograph(run, f"{number}", rng, 1, crop_masks) for number in range(DISTINCT)]
     crowd = _photograph(run, "crowd", rng, CROWD, crop_masks)
     faces = 0
-    with (run / "manifest.jsonl").open("w", encoding="ascii") as manifest:
+    with (run / MANIFEST_NAME).open("wb") as manifest:
         for number in range(records):
             entry = crowd if number % CROWD_EVERY == 0 else kinds[number % DISTINCT]
             name = f"photos/{number // 1000:05}/{number:08}.jpg"
             sha256 = hashlib.sha256(name.encode()).hexdigest()
             faces += len(entry["faces"])
-            line = {"name": name, "photo": name, "root": "photos", "status": "ok", "sha256": sha256, **entry}
-            manifest.write(json.dumps(line, separators=(",", ":")) + "\n")
+            blank = blank_record(name=name, path=name, root="photos", digest="0" * 64, orientation="upright")
+            manifest.write(to_line({**blank, "sha256": sha256, **entry}))
     (run / "run.json").write_text(json.dumps({"working_directory": "/photographs"}), encoding="ascii")
     return faces
 
@@ -125,29 +127,28 @@ def _photograph(
         )
     cv2.imwrite(str(run / f"instances/{name}.png"), numbers)
     return {
+        "status": "ok",
         "format": "JPEG",
         "size_wh": list(SIZE_WH),
         "stored_size_wh": list(SIZE_WH),
-        "orientation": "upright",
         "stored_orientation": 1,
         "faces": faces,
         "files": {"instances": f"instances/{name}.png"},
-        "errors": [],
-        "digest": "0" * 64,
         "seconds": {"total": 0.1},
     }
 
 
-def measured(run: Path, kind: str) -> dict[str, float]:
-    """Seconds, peak memory and size of one export in a process of its own."""
+def measured(run: Path, kind: str, records: int) -> dict[str, float]:
+    """Seconds, peak memory and size of one export in a process of its own; all records must be in it."""
     command = [sys.executable, "-m", "pipeline", "export", str(run), "--to", kind, "--images", "none"]
     start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    said = process.stdout.read() if process.stdout else ""
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - start
     process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{' '.join(command)}: exit code {process.returncode}")
+    if process.returncode or not said.startswith(f"{records} photographs"):
+        raise SystemExit(f"{' '.join(command)}: exit code {process.returncode}, {said}")
     size = sum(path.stat().st_size for path in (run / "exports" / kind).rglob("*") if path.is_file())
     return {
         "seconds": round(seconds, 1),

@@ -110,6 +110,8 @@ def _notes(report: ExportReport, kind: type[Format], name: str, stored_grid: boo
     lines = []
     if counts["failed"]:
         lines.append(f"{counts['failed']} photographs that failed in the run are left out")
+    if counts["clips"]:
+        lines.append(f"{counts['clips']} clips are left out: run their frames as photographs to export them")
     if counts["broken"]:
         lines.append(f"{counts['broken']} photographs are left out because their masks cannot be read")
     if counts["rejected"] or counts["rejected_faces"]:

@@ -44,15 +44,13 @@ from pipeline.corrections.judgements import (
     parse_judgement,
 )
 from pipeline.errors import OutputError, UsageError
-from pipeline.images import to_stored_orientation
+from pipeline.images import to_stored_orientation, to_upright
 from pipeline.outputs import REVIEW_FOLDERS, encode_picture, output_error, write_atomically
 
 REVIEW_NAME = "review.jsonl"
 CORRECTED_FOLDER, CORRECTED_FACES_FOLDER = REVIEW_FOLDERS
 
 Instances = NDArray[np.uint8] | NDArray[np.uint16]
-
-_INVERSE_ORIENTATION = {6: 8, 8: 6}
 
 
 class Corrections:
@@ -234,7 +232,7 @@ class Corrections:
                 f"{path}: the corrected mask that {REVIEW_NAME} names is not there or damaged; bring it "
                 "back, or reset the photograph's review"
             )
-        upright: Any = to_stored_orientation(picture, _INVERSE_ORIENTATION.get(turn, turn))
+        upright: Any = to_upright(picture, turn)
         return np.asarray(upright)
 
     def _append(self, line: Judgement) -> None:

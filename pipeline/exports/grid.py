@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from landmarks.geometry import Box
 from pipeline.exports.values import MaskWindow
-from pipeline.images import to_stored_orientation
+from pipeline.images import to_upright
 
 _INVERSE = {6: 8, 8: 6}
 
@@ -75,4 +75,4 @@ def oriented_window(mask: MaskWindow, orientation: int, size_wh: tuple[int, int]
     if orientation == 1 or mask.pixels.size == 0:
         return mask
     box = oriented_box(mask.box, orientation, size_wh)
-    return MaskWindow(to_stored_orientation(mask.pixels, inverse(orientation)), box.x, box.y)
+    return MaskWindow(np.ascontiguousarray(to_upright(mask.pixels, orientation)), box.x, box.y)

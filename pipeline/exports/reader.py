@@ -33,7 +33,7 @@ from pipeline.exports.grid import (
     oriented_window,
 )
 from pipeline.exports.values import ExportPhoto, Instance, MaskWindow
-from pipeline.images import to_stored_orientation
+from pipeline.images import to_upright
 from pipeline.manifest.journal import MANIFEST_NAME, read_manifest, read_run
 from pipeline.manifest.schema import Record
 
@@ -56,8 +56,8 @@ class RunReader:
     ----------
     directory
         The output directory.
-    names
-        How to call photographs; None: by their recorded paths.
+    root
+        Folder that the photographs' names start from; None: see `pipeline.exports.file_names.FileNames`.
     grid
         See `Grid`.
     threads
@@ -68,10 +68,10 @@ class RunReader:
     Attributes
     ----------
     counts
-        What was met so far: ``photos``, ``faces``, ``failed`` and ``rejected`` photographs that are left out,
-        ``rejected_faces``, faces with ``no_pixels``, photographs with ``stale`` judgements, ``overlapping``
-        photographs whose faces may have lost pixels to each other, ``turned`` ones, ``broken`` ones whose
-        masks cannot be read.
+        What was met so far: ``photos`` and ``faces``; what is left out: ``failed`` and ``rejected``
+        photographs, ``broken`` ones whose masks cannot be read, ``clips``, ``rejected_faces`` and faces with
+        ``no_pixels``; and photographs with ``stale`` judgements, ``overlapping`` ones whose faces may have
+        lost pixels to each other, and ``turned`` ones.
     problems
         What is wrong with the first broken photographs.
     stored_grid
@@ -136,7 +136,7 @@ class RunReader:
     def records(self) -> Iterator[Record]:
         """The records of all photographs that can be exported."""
         for record in read_manifest(self.directory):
-            if record.get("status") in EXPORTED and record.get("size_wh"):
+            if _why_left_out(record) is None:
                 yield record
 
     def file_name(self, record: Mapping[str, Any]) -> str:
@@ -155,8 +155,9 @@ class RunReader:
 
     def _records(self) -> Iterator[Record]:
         for record in read_manifest(self.directory):
-            if record.get("status") not in EXPORTED or not record.get("size_wh"):
-                self.counts["failed"] += 1
+            reason = _why_left_out(record)
+            if reason is not None:
+                self.counts[reason] += 1
             elif self._review(record).verdict == "reject":
                 self.counts["rejected"] += 1
             else:
@@ -253,7 +254,7 @@ class RunReader:
         file = face["files"]["crop_masks"]
         picture = self._picture(file) > 127
         if turn != 1:
-            picture = to_stored_orientation(picture, inverse(turn))
+            picture = to_upright(picture, turn)
         else:
             picture = np.rot90(picture, -int(face.get("turn_degrees", 0)) // 90)
         box = _box(face)
@@ -282,6 +283,13 @@ class RunReader:
         return np.asarray(picture)
 
 
+def _why_left_out(record: Mapping[str, Any]) -> Literal["failed", "clips"] | None:
+    """What stands against a record: it has no masks, or those of a clip, whose frames are no photographs."""
+    if record.get("status") not in EXPORTED or not record.get("size_wh"):
+        return "failed"
+    return "clips" if "clip" in record else None
+
+
 def _instance(
     number: int,
     mask: MaskWindow,
@@ -293,7 +301,7 @@ def _instance(
     """A face on the export's grid."""
     points = None
     if entry is not None and entry.get("landmarks"):
-        points = np.array(entry["landmarks"], np.int32)
+        points = np.rint(entry["landmarks"]).astype(np.int32)
         points = oriented_points(points, inverse(target), upright_wh)
     track_id = entry.get("track_id") if entry is not None else None
     return Instance(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -167,6 +168,19 @@ def test_names_start_from_the_root_of_choice(tmp_path: Path) -> None:
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="name the output directory of a run"):
         RunReader(tmp_path)
+
+
+def test_clips_are_left_out_and_counted(tmp_path: Path) -> None:
+    run = write_run_of(tmp_path, [ONE, Shot("clip.mp4.jpg", SIZE)])
+    records: list[dict[str, Any]] = [dict(record) for record in read_manifest(run)]
+    counts = dict.fromkeys(("frames", "decoded", "with_faces", "seen", "filled", "missed"), 5)
+    clip = {**counts, "seconds": 0.2, "time_base": [1, 25], "cuts": [], "tracks": []}
+    records[0] = {**records[0], "clip": clip}
+    (run / "manifest.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    reader = RunReader(run)
+    assert list(photos(reader)) == ["one.png"]
+    assert (reader.counts["clips"], reader.counts["failed"]) == (1, 0)
+    assert [record["name"] for record in reader.records()] == ["photos/one.png"]
 
 
 def test_track_ids_of_clips_come_along(tmp_path: Path) -> None:
