@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -24,6 +25,9 @@ MANIFEST_NAME = "manifest.jsonl"
 DONE = ("ok", "no_face")
 
 _SYNC_INTERVAL_SECONDS = 1.0
+
+_BEGINNING = re.compile(rb'\{(?:"schema":\d+,"program":"[^"\\]*",)?"name":("(?:[^"\\]|\\.)*"),')
+"""How lines of this form and of the first one begin."""
 
 
 class Manifest:
@@ -157,15 +161,38 @@ def read_manifest(directory: Path) -> Iterator[Record]:
     with path.open("rb") as file:
         start = 0
         for line in file:
-            record = parsed(line)
-            if record is not None:
-                places[record["name"]] = start
+            name = _name_of(line)
+            if name is not None:
+                places[name] = start
             start += len(line)
         for name in sorted(places):
             file.seek(places[name])
-            record = parsed(file.readline())
+            record = parsed(file.readline()) or _last_whole(path, name)
             if record is not None:
                 yield record
+
+
+def _name_of(line: bytes) -> str | None:
+    """Name of a line's photograph, without reading all of the line where it begins as ours do."""
+    begins = _BEGINNING.match(line)
+    if begins is not None and line.endswith(b"}\n"):
+        try:
+            name: str = json.loads(begins[1])
+        except ValueError:
+            return None
+        return name
+    record = parsed(line)
+    return None if record is None else record["name"]
+
+
+def _last_whole(path: Path, name: str) -> Record | None:
+    """The last record of a photograph whose very last line turned out to be none."""
+    found = None
+    with path.open("rb") as file:
+        for line in file:
+            if _name_of(line) == name:
+                found = parsed(line) or found
+    return found
 
 
 def write_run(directory: Path, run: Mapping[str, Any]) -> None:
