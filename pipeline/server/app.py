@@ -17,10 +17,10 @@ from starlette.requests import ClientDisconnect
 from starlette.staticfiles import StaticFiles
 
 from pipeline.config import Config
-from pipeline.errors import EngineError, ImageReadError, ImageTooLargeError, TimeLimitError
+from pipeline.errors import ImageReadError, ImageTooLargeError, TimeLimitError, UncropError
 from pipeline.formats import SNIFF_BYTES, sniff_format
 from pipeline.server.answers import MEDIA_TYPES, Output, PhotoAnswer, PhotoRequest, photo_answerer
-from pipeline.server.body import FORM_FIELD, BodyError, read_body
+from pipeline.server.body import FORM_FIELD, BodyBudget, BodyError, read_body
 from pipeline.server.checks import CheckMiddleware, problem
 from pipeline.server.guard import Guard
 from pipeline.server.metrics import Metrics, MetricsMiddleware
@@ -127,6 +127,8 @@ def _add_segment(
     app: FastAPI, config: Config, pool: WorkerPool[PhotoRequest, PhotoAnswer], metrics: Metrics
 ) -> None:
     limits = config.server
+    max_bytes = limits.max_body_mb * 1_000_000
+    budget = BodyBudget(max_bytes * (limits.queue_size + pool.workers))
 
     @app.post(
         "/segment",
@@ -155,11 +157,12 @@ def _add_segment(
         try:
             content = await read_body(
                 request,
-                max_bytes=limits.max_body_mb * 1_000_000,
+                max_bytes=max_bytes,
                 time_limit_seconds=limits.body_limit_seconds,
+                budget=budget,
             )
         except BodyError as error:
-            return problem(error.status, str(error))
+            return problem(error.status, str(error), {"Retry-After": "1"} if error.status == 503 else None)
         if sniff_format(content[:SNIFF_BYTES]) is None:
             return problem(415, "the body is no picture of a known format (JPEG, PNG, WebP, TIFF, ...)")
         try:
@@ -228,7 +231,7 @@ def _add_errors(app: FastAPI) -> None:
     async def late(request: Request, error: Exception) -> JSONResponse:
         return problem(504, str(error))
 
-    @app.exception_handler(EngineError)
+    @app.exception_handler(UncropError)  # without it a photograph that fails would be logged as a fault
     @app.exception_handler(Exception)
     async def failed(request: Request, error: Exception) -> JSONResponse:
         return problem(500, f"{type(error).__name__}: {error}")

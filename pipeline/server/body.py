@@ -31,7 +31,40 @@ class BodyError(Exception):
         super().__init__(message)
 
 
-async def read_body(request: Request, *, max_bytes: int, time_limit_seconds: float) -> bytes:
+class BodyBudget:
+    """How many bytes of bodies that are still arriving may be held, all requests together.
+
+    Parameters
+    ----------
+    most_bytes
+        Beyond it the request that brings more is refused: a thousand clients, each within its limit, must
+        not take all memory.
+    """
+
+    def __init__(self, most_bytes: int) -> None:
+        self.most_bytes = most_bytes
+        self.held_bytes = 0
+
+    def take(self, size: int) -> None:
+        """Count bytes in.
+
+        Raises
+        ------
+        BodyError
+            503: too many are held.
+        """
+        if self.held_bytes + size > self.most_bytes:
+            raise BodyError(503, "too many photographs are arriving at once; try again in a moment")
+        self.held_bytes += size
+
+    def give_back(self, size: int) -> None:
+        """Count bytes out."""
+        self.held_bytes -= size
+
+
+async def read_body(
+    request: Request, *, max_bytes: int, time_limit_seconds: float, budget: BodyBudget
+) -> bytes:
     """Read the photograph out of a request.
 
     Parameters
@@ -42,6 +75,8 @@ async def read_body(request: Request, *, max_bytes: int, time_limit_seconds: flo
         Larger photographs are refused as soon as that is known.
     time_limit_seconds
         How long the body may take to arrive.
+    budget
+        Shared with the other requests; used until the body is whole.
 
     Returns
     -------
@@ -51,7 +86,8 @@ async def read_body(request: Request, *, max_bytes: int, time_limit_seconds: flo
     Raises
     ------
     BodyError
-        400 empty, or a form that makes no sense; 408 too slow; 413 too large; 415 not a picture's media type.
+        400 empty, or a form that makes no sense; 408 too slow; 413 too large; 415 not a picture's media type;
+        503 the budget is spent.
     starlette.requests.ClientDisconnect
         The client has gone.
     """
@@ -63,12 +99,14 @@ async def read_body(request: Request, *, max_bytes: int, time_limit_seconds: flo
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > limit:
         raise _too_large(max_bytes)
+    pieces = _limited(request, limit, max_bytes, budget)
     try:
         async with asyncio.timeout(time_limit_seconds):
-            pieces = _limited(request, limit, max_bytes)
             content = await _file_of_form(request, pieces, limit) if is_form else await _joined(pieces)
     except TimeoutError as error:
         raise BodyError(408, f"the photograph did not arrive within {time_limit_seconds:g} s") from error
+    finally:
+        await pieces.aclose()
     if not content:
         raise BodyError(400, "the body is empty: send the bytes of a photograph")
     if len(content) > max_bytes:
@@ -76,13 +114,19 @@ async def read_body(request: Request, *, max_bytes: int, time_limit_seconds: flo
     return content
 
 
-async def _limited(request: Request, limit: int, max_bytes: int) -> AsyncGenerator[bytes, None]:
+async def _limited(
+    request: Request, limit: int, max_bytes: int, budget: BodyBudget
+) -> AsyncGenerator[bytes, None]:
     size = 0
-    async for piece in request.stream():
-        size += len(piece)
-        if size > limit:
-            raise _too_large(max_bytes)
-        yield piece
+    try:
+        async for piece in request.stream():
+            if size + len(piece) > limit:
+                raise _too_large(max_bytes)
+            budget.take(len(piece))
+            size += len(piece)
+            yield piece
+    finally:
+        budget.give_back(size)
 
 
 async def _joined(pieces: AsyncGenerator[bytes, None]) -> bytes:

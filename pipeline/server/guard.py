@@ -88,6 +88,12 @@ def host_name(host: str) -> str:
     return host.partition(":")[0]
 
 
+def host_in_url(address: str) -> str:
+    """An address as it stands in a URL and in ``Host``: IPv6 in brackets."""
+    bare = address.strip("[]").lower()
+    return f"[{bare}]" if ":" in bare else bare
+
+
 def is_loopback(address: str) -> bool:
     """Whether only this machine can reach a server on this address."""
     if address == "localhost":

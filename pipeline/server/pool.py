@@ -10,6 +10,7 @@ import logging
 import math
 import multiprocessing
 import queue
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -121,6 +122,7 @@ class WorkerPool(Generic[Request, Answer]):
         self._lock = threading.Lock()
         self._admitted = 0
         self._closing = threading.Event()
+        self._processes: set[_WorkerProcess] = set()
         self._keepers = [
             threading.Thread(target=self._keep, name=f"keeper-{number}", daemon=True)
             for number in range(workers)
@@ -164,10 +166,13 @@ class WorkerPool(Generic[Request, Answer]):
         return max(self._admitted - self.state.busy, 0)
 
     def close(self) -> None:
-        """End the processes; what waits is given up."""
+        """End the processes; what waits is given up, and what is in hand after a few seconds."""
         self._closing.set()
         for keeper in self._keepers:
-            keeper.join(_CLOSE_SECONDS + 1)
+            if keeper.is_alive():
+                keeper.join(_CLOSE_SECONDS + 1)
+        for process in list(self._processes):
+            process.end()
         while True:
             try:
                 job = self._queue.get_nowait()
@@ -201,19 +206,21 @@ class WorkerPool(Generic[Request, Answer]):
                 worker = self._do(worker, job)
         if worker is not None:
             worker.close()
+            self._processes.discard(worker)
 
     def _started(self) -> _WorkerProcess | None:
         """A worker that has loaded its models; None, after a pause, when it could not."""
         worker = None
         try:
             worker = _WorkerProcess(self._config, self._factory, self._threads)
+            self._processes.add(worker)
             refused = worker.receive(time.monotonic() + _START_SECONDS)
             if isinstance(refused, UncropError):
                 raise refused
         except (UncropError, OSError) as error:
             _log.error("a worker cannot start: %s", error)
             if worker is not None:
-                worker.end()
+                self._end(worker)
             self._closing.wait(_RESTART_PAUSE_SECONDS)
             return None
         with self._lock:
@@ -254,8 +261,12 @@ class WorkerPool(Generic[Request, Answer]):
             return current
         return None
 
-    def _lose(self, worker: _WorkerProcess) -> None:
+    def _end(self, worker: _WorkerProcess) -> None:
         worker.end()
+        self._processes.discard(worker)
+
+    def _lose(self, worker: _WorkerProcess) -> None:
+        self._end(worker)
         with self._lock:
             self.state.ready -= 1
             self.state.lost += 1
@@ -345,6 +356,9 @@ def _work(
 ) -> None:
     """Run in the worker: load, say so, then answer until there is nothing more."""
     die_with_parent()
+    # Whoever stops the server may tell all its processes (systemd does): it is the server that ends this one,
+    # when the request in hand is answered.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     import cv2  # noqa: PLC0415 - only the workers need it
 
     cv2.setNumThreads(threads)

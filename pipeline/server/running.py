@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import signal
 import socket
 from collections.abc import Callable
 
@@ -15,7 +16,8 @@ from pipeline.errors import ConfigError, Problem, UsageError
 from pipeline.executors.base import settle_workers
 from pipeline.loading import model_hashes
 from pipeline.server.app import create_app, photo_pool
-from pipeline.server.guard import LOOPBACK_NAMES, Guard, is_loopback
+from pipeline.server.connection import PatientProtocol
+from pipeline.server.guard import LOOPBACK_NAMES, Guard, host_in_url, is_loopback
 
 _STOP_SECONDS = 60
 _BACKLOG = 128
@@ -45,10 +47,13 @@ def serve(config: Config, token: str | None, *, is_open: bool, announce: Callabl
     guard = make_guard(config, token, is_open=is_open)
     model_hashes(config)
     workers = settle_workers(config, usable_cores())
-    app = create_app(config, photo_pool(config, workers), guard)
+    pool = photo_pool(config, workers)
     listener = listen(config.server.host, config.server.port)
     announce(f"listening on {address(listener)}, {workers} workers")
-    run_until_stopped(app, listener)
+    try:
+        run_until_stopped(create_app(config, pool, guard), listener)
+    finally:
+        pool.close()  # after a second Ctrl-C nobody else has
 
 
 def make_guard(config: Config, token: str | None, *, is_open: bool) -> Guard:
@@ -62,7 +67,7 @@ def make_guard(config: Config, token: str | None, *, is_open: bool) -> Guard:
     host = config.server.host
     own = frozenset(name.lower() for name in config.server.allowed_hosts)
     if is_loopback(host):
-        return Guard(LOOPBACK_NAMES | own, config.server.allowed_origins, token)
+        return Guard(LOOPBACK_NAMES | own | {host_in_url(host)}, config.server.allowed_origins, token)
     if token is None and not is_open:
         message = f"{host} can be reached by others: set UNCROP_TOKEN, or say --open if anybody may ask"
         raise ConfigError([Problem("config", "server.host", message)])
@@ -95,18 +100,36 @@ def listen(host: str, port: int) -> socket.socket:
 def address(listener: socket.socket) -> str:
     """URL of a listening socket."""
     host, port = listener.getsockname()[:2]
-    shown = f"[{host}]" if ":" in host else host
-    return f"http://{shown}:{port}"
+    return f"http://{host_in_url(host)}:{port}"
 
 
 def run_until_stopped(app: ASGIApp, listener: socket.socket) -> None:
-    """Serve on a socket until a signal; requests in hand are finished first."""
+    """Serve on a socket until SIGINT or SIGTERM; requests in hand are finished first."""
+    server = make_server(app)
+
+    def stop(*_: object) -> None:
+        server.should_exit = True
+
+    # uvicorn raises a signal once more when it has stopped, for whoever handled it before: that is `stop`,
+    # so that an end that was asked for is no failure.
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        server.run(sockets=[listener])
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def make_server(app: ASGIApp, *, stop_seconds: int = _STOP_SECONDS) -> uvicorn.Server:
+    """Make what speaks HTTP; ``stop_seconds`` is how long requests in hand may take at the end."""
     config = uvicorn.Config(
         app,
+        http=PatientProtocol,
+        ws="none",
         log_config=None,
         access_log=True,
         server_header=False,
         timeout_keep_alive=15,
-        timeout_graceful_shutdown=_STOP_SECONDS,
+        timeout_graceful_shutdown=stop_seconds,
     )
-    uvicorn.Server(config).run(sockets=[listener])
+    return uvicorn.Server(config)

@@ -7,7 +7,8 @@ import threading
 import time
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +16,16 @@ import cv2
 import httpx
 import numpy as np
 import pytest
-import uvicorn
 from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.config import Config
 from pipeline.server.answers import PhotoAnswer, PhotoRequest
 from pipeline.server.app import create_app
+from pipeline.server.connection import PatientProtocol
 from pipeline.server.guard import Guard
 from pipeline.server.pool import WorkerPool
-from pipeline.server.running import address, listen
+from pipeline.server.running import address, listen, make_server
 from tests.server import answerers
 from tests.stand_ins import ORDERS
 
@@ -42,7 +43,7 @@ def serving(guard: Guard | None = None, workers: int = 1, **limits: Any) -> Iter
     )
     listener = listen("127.0.0.1", 0)
     app = create_app(config, pool, guard or Guard())
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=5))
+    server = make_server(app, stop_seconds=5)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:
@@ -225,6 +226,79 @@ def test_slow_and_vanishing_clients_cost_nobody_else(url: str) -> None:
             assert b" 408 " in slow.recv(4096).split(b"\r\n")[0]
         with socket.create_connection((host, int(port)), timeout=20) as gone:
             gone.sendall(head.encode() + b"\x89PNG")
+        assert ask(url, photo()).status_code == 200
+
+
+def connected(url: str) -> socket.socket:
+    host, port = url.removeprefix("http://").split(":")
+    return socket.create_connection((host, int(port)), timeout=20)
+
+
+def head_of(method: str, path: str, *headers: str) -> bytes:
+    return "\r\n".join((f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", *headers, "", "")).encode()
+
+
+def next_answer(connection: socket.socket) -> tuple[int, bytes]:
+    """Status and body of what comes next on a connection."""
+    file = connection.makefile("rb")
+    status = int(file.readline().split()[1])
+    length = 0
+    while (line := file.readline()) != b"\r\n":
+        name, _, value = line.partition(b":")
+        if name.lower() == b"content-length":
+            length = int(value)
+    return status, file.read(length)
+
+
+@pytest.mark.parametrize("kind", ["Content-Type: image/png", "Content-Type: text/html"])
+def test_a_body_that_was_refused_unread_is_not_taken_for_the_next_request(kind: str) -> None:
+    hidden = head_of("GET", "/nothing-of-the-kind")
+    body = hidden * (1_500_000 // len(hidden))
+    with serving(max_body_mb=1) as url, connected(url) as connection:
+        connection.sendall(head_of("POST", "/segment", kind, f"Content-Length: {len(body)}"))
+        assert next_answer(connection)[0] in (413, 415)
+        connection.sendall(body)
+        connection.sendall(head_of("GET", "/healthz"))
+        assert next_answer(connection) == (200, b'{"status":"alive"}')
+
+
+@pytest.mark.parametrize(
+    "start", [b"", b"POST /segment HTTP/1.1\r\nHost: 127", head_of("GET", "/healthz") + b"GET /"]
+)
+def test_who_never_finishes_asking_is_let_go(start: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PatientProtocol, "head_seconds", 0.5)
+    with serving() as url, connected(url) as connection:
+        connection.sendall(start)
+        if start.startswith(b"GET"):
+            assert next_answer(connection)[0] == 200
+        assert connection.recv(1000) == b""
+        assert ask(url, photo(order="sleep")).status_code == 200  # an answer may take longer than a question
+
+
+def test_a_refused_body_without_end_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PatientProtocol, "head_seconds", 0.5)
+    with serving() as url, connected(url) as connection:
+        head = head_of("POST", "/segment", "Content-Type: text/html", "Transfer-Encoding: chunked")
+        connection.sendall(head)
+        assert next_answer(connection)[0] == 415
+        with pytest.raises(OSError, match=r"reset|[Bb]roken pipe"):
+            while True:
+                connection.sendall(b"1000\r\n" + bytes(0x1000) + b"\r\n")
+
+
+def test_many_bodies_at_once_do_not_take_all_memory() -> None:
+    with serving(max_body_mb=1, queue_size=1) as url:  # so two million bytes may be on their way
+        waiting = [connected(url) for _ in range(3)]
+        head = head_of("POST", "/segment", "Content-Type: image/png", "Content-Length: 1000000")
+        for connection in waiting:
+            connection.sendall(head + bytes(900_000))
+        with ThreadPoolExecutor(3) as threads:
+            first = next(as_completed([threads.submit(next_answer, one) for one in waiting]))
+            assert first.result()[0] == 503
+            for connection in waiting:
+                with suppress(OSError):  # the one that was refused
+                    connection.shutdown(socket.SHUT_RDWR)
+                connection.close()
         assert ask(url, photo()).status_code == 200
 
 

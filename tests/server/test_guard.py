@@ -63,3 +63,8 @@ def test_an_address_for_others_needs_a_token_or_a_word() -> None:
     named = make_guard(serving("0.0.0.0", allowed_hosts=["Box"]), None, is_open=True)
     assert (status(named, host="box:1"), status(named, host="evil")) == (None, 403)
     assert status(make_guard(serving("127.0.0.1"), None, is_open=False), host="box") == 403
+
+
+@pytest.mark.parametrize(("host", "named"), [("127.0.0.2", "127.0.0.2:8000"), ("::1", "[::1]:8000")])
+def test_a_server_answers_to_its_own_address(host: str, named: str) -> None:
+    assert status(make_guard(serving(host), None, is_open=False), host=named) is None

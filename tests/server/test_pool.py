@@ -116,3 +116,26 @@ def test_closing_gives_up_what_waits_and_leaves_no_process() -> None:
         with pytest.raises(PoolFullError):
             one.submit("late")
         assert not psutil.pid_exists(pid)
+
+
+def test_a_signal_to_all_processes_costs_nothing_that_is_in_hand() -> None:
+    with pool() as one:
+        pid = int(one.submit("pid").result())
+        busy = one.submit("sleep 0.5")
+        eventually(busy.running)
+        os.kill(pid, signal.SIGTERM)  # as systemd does, beside the server's own
+        assert busy.result() == "sleep 0.5"
+        assert one.state.lost == 0
+
+
+def test_closing_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.server.pool._CLOSE_SECONDS", 0.2)
+    with pool() as one:
+        pid = int(one.submit("pid").result())
+        hanging = one.submit("sleep 600")
+        eventually(hanging.running)
+        one.close()
+        with pytest.raises(EngineError):
+            hanging.result()
+        one.close()
+        assert not psutil.pid_exists(pid)
