@@ -79,6 +79,7 @@ def load_network(config: Config) -> FaceNetwork:
         mirror=config.network.mirror,
         batch_size=config.network.batch_size,
         face_channel=model.face_channel,
+        model=model,
     )
 
 
@@ -228,8 +229,12 @@ def _damaged(error: RuntimeError) -> ModelFormatError:
 
 def describe(config: Config, network: FaceNetwork) -> dict[str, Any]:
     """What really runs: engine, network and its licence."""
-    model: ModelFiles = resolve_model(config.network)
+    model = network.model
     return {
         "engine": asdict(network.engine.info),
-        "network": {"name": model.name, "input_size_wh": network.input_size_wh, "licence": model.licence},
+        "network": {
+            "name": model.name if model else config.network.model,
+            "input_size_wh": network.input_size_wh,
+            "licence": model.licence if model else None,
+        },
     }

@@ -15,6 +15,7 @@ import numpy as np
 from pipeline.crop import FaceCrop
 from pipeline.engines.base import Engine
 from pipeline.errors import ModelFormatError, SegmentationError
+from pipeline.models.catalogue import ModelFiles
 from pipeline.scores import CropScores, Floats, Pixels
 
 MEAN_BGR = np.array([104.00698793, 116.66876762, 122.67891434], np.float32)
@@ -70,6 +71,8 @@ class FaceNetwork:
         Crops that go through the engine at once, at most.
     face_channel
         Channel of the score that is the face; None: what `FACE_CHANNEL` says for the number of classes.
+    model
+        The network's files, for who wants to say what runs; None: not known.
     """
 
     def __init__(
@@ -82,6 +85,7 @@ class FaceNetwork:
         mirror: bool = False,
         batch_size: int = 8,
         face_channel: int | None = None,
+        model: ModelFiles | None = None,
     ) -> None:
         self.engine = engine
         self.input_size_wh = input_size_wh
@@ -90,6 +94,7 @@ class FaceNetwork:
         self.mirror = mirror
         self.batch_size = batch_size
         self.face_channel = face_channel
+        self.model = model
 
     def scores(self, crops: Sequence[FaceCrop]) -> list[CropScores]:
         """Face score minus background score of every crop, on the network's grid.
