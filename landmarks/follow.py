@@ -33,6 +33,7 @@ CONFIRMED = 0.3
 _FARTHEST = 0.6
 _SCALES = (0.75, 1.33)
 _AGAIN = 0.08
+_SAMPLED_AT_ONCE = 2.0
 
 # Box of the detector in terms of the landmarks: centre relative to their mean along the face's own axes, and
 # side, in units of their root mean square distance from the mean; x moves with the nose. Medians and least
@@ -98,8 +99,8 @@ class Follower:
             Found in it.
         """
         detection = face.detection
-        points = self._placed(image, face.points.astype(np.float64))
-        return Sight(points, _look(image, points), detection.score, detection.detector)
+        points, patch = self._placed(image, face.points.astype(np.float64))
+        return Sight(points, _look(patch, points), detection.score, detection.detector)
 
     def follow(self, image: Pixels, before: Sight, shift: tuple[float, float] = (0.0, 0.0)) -> Sight | None:
         """Find a face of another frame in this one.
@@ -119,16 +120,16 @@ class Follower:
             None where it is gone, hidden, or moved too far to be sure.
         """
         expected = before.points + np.array(shift)
-        points = self._placed(image, expected)
+        points, patch = self._placed(image, expected)
         if _distance(points, expected) > _AGAIN * before.candidate.side:
-            points = self._placed(image, points)
+            points, patch = self._placed(image, points)
         now = candidate_of(points, before.score, before.detector)
         near = math.hypot(now.x - before.candidate.x, now.y - before.candidate.y) < (
             _FARTHEST * before.candidate.side + math.hypot(*shift)
         )
         if not near or not _SCALES[0] < now.side / before.candidate.side < _SCALES[1]:
             return None
-        look = _look(image, points)
+        look = _look(patch, points)
         if float((look * before.look).mean()) >= ALIKE:
             return Sight(points, look, before.score, before.detector)
         return self.confirmed(image, Sight(points, look, before.score, before.detector))
@@ -138,12 +139,12 @@ class Follower:
         score = self._confirm(image, sight.candidate)
         return Sight(sight.points, sight.look, score, sight.detector) if score >= CONFIRMED else None
 
-    def _placed(self, image: Pixels, points: Points) -> Points:
-        """Landmarks near the given ones, predicted on an upright patch."""
+    def _placed(self, image: Pixels, points: Points) -> tuple[Points, View]:
+        """Landmarks near the given ones, and the upright patch that they were predicted on."""
         candidate = candidate_of(points, 0.0, "follow")
-        patch = upright_patch(image, candidate, PATCH_PX, PATCH_SHARE)
+        patch = _patch(image, candidate)
         found = self._predict(patch.pixels, _centred(patch, candidate))
-        return patch.photo_points(found.points + 0.5) - 0.5
+        return patch.photo_points(found.points + 0.5) - 0.5, patch
 
 
 def candidate_of(points: Points, score: float, detector: str) -> Candidate:
@@ -174,9 +175,26 @@ def likeness(first: Sight, second: Sight) -> float:
     return float((first.look * second.look).mean())
 
 
-def _look(image: Pixels, points: Points) -> npt.NDArray[np.float32]:
-    patch = upright_patch(image, candidate_of(points, 0.0, "follow"), LOOK_PX, _LOOK_SHARE)
-    grey = cv2.cvtColor(patch.pixels, cv2.COLOR_RGB2GRAY).astype(np.float32)
+def _patch(image: Pixels, candidate: Candidate) -> View:
+    """The upright neighbourhood of a face; sampled at once where no pixels are skipped by that."""
+    scale = candidate.side / (PATCH_PX * PATCH_SHARE)
+    if scale > _SAMPLED_AT_ONCE:
+        return upright_patch(image, candidate, PATCH_PX, PATCH_SHARE)
+    turn = math.radians(candidate.angle)
+    linear = scale * np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
+    shift = np.array([candidate.x, candidate.y]) - linear @ np.full(2, PATCH_PX / 2)
+    # A view's coordinates are those of pixels' edges, OpenCV's those of their centres.
+    centres = np.column_stack([linear, shift + linear @ np.full(2, 0.5) - 0.5])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    pixels = cv2.warpAffine(image, centres, (PATCH_PX, PATCH_PX), flags=flags)
+    return View(np.asarray(pixels, np.uint8), np.column_stack([linear, shift]))
+
+
+def _look(patch: View, points: Points) -> npt.NDArray[np.float32]:
+    photo_to_patch = np.asarray(cv2.invertAffineTransform(patch.to_photo), np.float64)
+    inside = (points + 0.5) @ photo_to_patch[:, :2].T + photo_to_patch[:, 2] - 0.5
+    small = upright_patch(patch.pixels, candidate_of(inside, 0.0, "follow"), LOOK_PX, _LOOK_SHARE)
+    grey = cv2.cvtColor(small.pixels, cv2.COLOR_RGB2GRAY).astype(np.float32)
     grey -= grey.mean()
     return np.asarray(grey / max(float(grey.std()), 1.0), np.float32)
 

@@ -1,12 +1,14 @@
 """``uncrop evaluate``: compare masks with the truth.
 
-With ``--config C --photos DIR`` the photographs are segmented first, into ``--predictions``.
+With ``--config C --photos DIR`` the photographs are segmented first, into ``--predictions``. ``--clips``
+needs no truth: it says how still the masks of clips stand.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 from pipeline.config import load_config
@@ -27,17 +29,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--predictions",
         type=Path,
-        required=True,
         metavar="PATH",
         help="output directory of a run, COCO file, or folder of masks",
     )
     parser.add_argument(
         "--truth",
         type=Path,
-        required=True,
         metavar="PATH",
         help="folder of true masks; or a COCO file, or the output directory of a run whose masks people have "
         "accepted and corrected: then faces are compared one by one, too",
+    )
+    parser.add_argument(
+        "--clips", type=Path, metavar="OUTPUT", help="say how still the masks of this run's clips stand"
     )
     parser.add_argument(
         "--photos", type=Path, metavar="DIR", help="segment these first, and show them in the sheet"
@@ -55,6 +58,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(options: argparse.Namespace) -> int:
     """Run the command; returns the exit code."""
+    if options.clips:
+        if options.predictions or options.truth:
+            raise UsageError("--clips needs no --predictions and no --truth: give one or the other")
+        return _clips(options.clips, options.csv)
+    if not (options.predictions and options.truth):
+        raise UsageError("name --predictions DIR and --truth DIR, or --clips OUTPUT")
     if options.config and not options.photos:
         raise UsageError("--config segments photographs: say which with --photos DIR")
     if options.config:
@@ -90,6 +99,19 @@ def _results(options: argparse.Namespace) -> tuple[list[PhotoScores], dict[str, 
             shown = option.replace("_", "-")
             raise UsageError(f"--{shown} is for --truth that is a folder of masks; leave it out")
     return evaluate_faces(options.predictions, options.truth)
+
+
+def _clips(directory: Path, csv_path: Path | None) -> int:
+    from pipeline.evaluate.temporal import temporal_figures, write_clips_csv  # noqa: PLC0415 - clips alone
+
+    figures = temporal_figures(directory)
+    for one in figures:
+        print(one.name)
+        for name, value in list(asdict(one).items())[1:]:
+            print(f"  {name:<22}{value:>10.4f}" if isinstance(value, float) else f"  {name:<22}{value:>10}")
+    if csv_path:
+        write_clips_csv(csv_path, figures)
+    return EXIT_OK
 
 
 def _segment(config_path: Path, photos: Path, predictions: Path) -> int:

@@ -8,9 +8,10 @@ scores near 1.
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, fields
 from os import fsdecode
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,23 @@ def temporal_figures(directory: Path) -> list[TemporalFigures]:
             f"{directory}: holds no clips with masks; name the output directory of a run with clips"
         )
     return [_figures(directory, record, start) for record in records]
+
+
+def write_clips_csv(path: Path, figures: Sequence[TemporalFigures]) -> None:
+    """Write a line a clip.
+
+    Raises
+    ------
+    UsageError
+        The file can't be written.
+    """
+    try:
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow([field.name for field in fields(TemporalFigures)])
+            writer.writerows(astuple(one) for one in figures)
+    except OSError as error:
+        raise UsageError(f"--csv {path}: cannot be written ({error.strerror})") from error
 
 
 def _figures(directory: Path, record: Mapping[str, Any], start: Path) -> TemporalFigures:

@@ -7,7 +7,7 @@ the network sees. A neighbour has a say where it shows the same thing: not behin
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import count
 
 import cv2
@@ -24,6 +24,7 @@ MARGIN_LIMIT = 8.0
 """Scores beyond this are as sure as can be; without a limit one frame's extremes would outvote the others."""
 
 _BLUR_PX = 5
+_serials = count()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,6 +41,15 @@ class Scored:
 
     scores: CropScores
     grey: NDArray[np.uint8]
+    _serial: int = field(default_factory=lambda: next(_serials), repr=False)
+    _ways: dict[int, Flow] = field(default_factory=dict, repr=False)
+
+    def way_to(self, other: Scored) -> Flow:
+        """The motion to another one, found once: a frame's neighbours go the same way a frame later."""
+        flow = self._ways.get(other._serial)
+        if flow is None:
+            flow = self._ways[other._serial] = flow_between(self.grey, other.grey)
+        return flow
 
 
 def scored(scores: CropScores) -> Scored:
@@ -75,7 +85,7 @@ def averaged(now: Scored, neighbours: Mapping[int, Scored]) -> CropScores:
             other = neighbours.get(direction * step)
             if other is None or not _comparable(other, now):
                 break
-            onward = flow_between(last.grey, other.grey)
+            onward = last.way_to(other)
             flow = onward if flow is None else chained(flow, onward)
             weight = _agreement(now.grey, other.grey, flow)
             margin = margin + weight * carried(_limited(other.scores), flow)

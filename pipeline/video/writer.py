@@ -47,7 +47,7 @@ class Form:
     part_format: str = "nut"
 
 
-_FFV1 = {"level": "3", "coder": "range_def", "context": "0", "g": "1", "slicecrc": "1"}
+_FFV1 = {"level": "3", "coder": "rice", "context": "0", "g": "1", "slices": "4", "slicecrc": "1"}
 # No B-frames: parts can be joined then, and with them x264 reads memory that it has not set: the first clip
 # of a process comes out in other bytes.
 _X264 = {"bf": "0", "sc_threshold": "0", "x264-params": "repeat-headers=1"}
@@ -72,7 +72,7 @@ PRORES_4444 = Form(
 )
 """Colours with the mask as alpha, for compositing programs."""
 
-H264_PREVIEW = Form("libx264", "yuv420p", ".mp4", {**_X264, "crf": "21", "preset": "veryfast"})
+H264_PREVIEW = Form("libx264", "yuv420p", ".mp4", {**_X264, "crf": "21", "preset": "superfast"})
 """The overlay, to look at."""
 
 MASK_FORMS = {"ffv1": FFV1_GREY, "h264": H264_LOSSLESS, "prores4444": PRORES_4444}
