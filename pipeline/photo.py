@@ -334,7 +334,7 @@ class PhotoSegmenter:
         soft = self.config.output.soft_masks
         alpha = np.rint(probability(crop_margin) * 255).astype(np.uint8) if soft else None
         smallest = np.finfo(np.float32).tiny
-        winning = np.where(inside, np.maximum(crop_margin, smallest), np.float32(0))
+        winning = np.maximum(crop_margin, smallest) * inside
         return FaceResult(face, scores.crop, mask, alpha, score), winning
 
 

@@ -76,8 +76,8 @@ def uncrop_instances(
             raise ValueError(f"crops[{number - 1}]: its frame is {crop.frame_size_wh}, not {frame_size_wh}")
         window, inside = crop.frame_slices, crop.in_frame(margin)
         wins = inside > best[window]
-        instances[window][wins] = number
-        best[window][wins] = inside[wins]
+        np.copyto(instances[window], number, where=wins)
+        np.copyto(best[window], inside, where=wins)
     return instances
 
 
