@@ -82,10 +82,6 @@ def thread_environment(threads: int) -> dict[str, str]:
     return {f"{name}_NUM_THREADS": str(threads) for name in names}
 
 
-MAX_FAILED_STARTS = 3
-"""Workers in a row that may die before they have loaded the models; then the run stops."""
-
-
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """A photograph in the hands of a worker, for the first or the second time."""

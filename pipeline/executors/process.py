@@ -6,8 +6,8 @@ import logging
 import multiprocessing
 import os
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator
+from enum import Enum
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 
@@ -17,7 +17,6 @@ from pipeline.config import Config
 from pipeline.environment import usable_cores
 from pipeline.errors import (
     EngineError,
-    EngineUnavailableError,
     PhotoError,
     TimeLimitError,
     UncropError,
@@ -25,7 +24,6 @@ from pipeline.errors import (
     WorkerLostError,
 )
 from pipeline.executors.base import (
-    MAX_FAILED_STARTS,
     Attempt,
     settle_threads,
     settle_workers,
@@ -39,6 +37,7 @@ from pipeline.executors.children import (
     inherited,
     memory_mb,
 )
+from pipeline.executors.retries import Retries
 from pipeline.executors.tasks import Task
 from pipeline.executors.worker import Outcome, Work, Worker, WorkerSettings
 
@@ -76,21 +75,19 @@ class ProcessExecutor:
 
     def run(self, settings: WorkerSettings, tasks: Iterable[Task | Work]) -> Iterator[Outcome]:
         """Yield one outcome a task, in any order; see `pipeline.executors.base.Executor`."""
-        waiting = iter(tasks)
-        again: deque[Attempt] = deque()
+        retries = Retries(settings, iter(tasks))
         workers: list[_Process] = []
-        failed_starts = 0
         finished = False
         try:
             while True:
-                self._feed(settings, workers, waiting, again)
+                self._feed(settings, workers, retries)
                 busy = [worker for worker in workers if worker.attempt is not None]
                 if not busy:
                     break
                 for worker in self._wait(busy):
                     outcome = worker.receive()
                     if outcome is not None:
-                        failed_starts = 0
+                        retries.started()
                         yield outcome
                         continue
                     lost = worker.lost(self._memory_limit_mb)
@@ -102,36 +99,25 @@ class ProcessExecutor:
                     if worker.exitcode == EXIT_NO_GUARD:
                         raise UsageError(_NO_GUARD)
                     if not worker.began:
-                        failed_starts += 1
-                        if failed_starts >= MAX_FAILED_STARTS:
-                            raise EngineUnavailableError(
-                                f"the workers die before they have loaded the models: {lost}. "
-                                "Try --set execution.executor=serial to see why"
-                            )
-                        again.append(attempt)
-                    elif attempt.number == 1:
-                        _log.warning("%s: %s; trying it once more", ascii(attempt.task.path), lost)
-                        again.append(Attempt(attempt.task, 2))
-                    else:
-                        yield attempt.failed(settings, lost)
+                        hint = ". Try --set execution.executor=serial to see why"
+                        retries.start_failed(lost, workers="workers", hint=hint)
+                        retries.again(attempt)
+                        continue
+                    outcome = retries.lost(attempt, lost)
+                    if outcome is not None:
+                        yield outcome
             finished = True
         finally:
             for worker in workers:
                 worker.close(gently=finished)
 
-    def _feed(
-        self,
-        settings: WorkerSettings,
-        workers: list[_Process],
-        waiting: Iterator[Task | Work],
-        again: deque[Attempt],
-    ) -> None:
+    def _feed(self, settings: WorkerSettings, workers: list[_Process], retries: Retries) -> None:
         """Give every idle worker a photograph; start workers while there are photographs for them."""
         while True:
             idle = next((worker for worker in workers if worker.attempt is None), None)
             if idle is None and len(workers) == self.workers:
                 return
-            attempt = again.popleft() if again else Attempt.first(waiting)
+            attempt = retries.next()
             if attempt is None:
                 return
             if idle is None:
@@ -151,6 +137,13 @@ class ProcessExecutor:
             self._looked_at_all = now
             return busy
         return [worker for worker in busy if worker.connection in ready or worker.sentinel in ready]
+
+
+class _Says(Enum):
+    """What a worker says beside outcomes and errors; its time limit counts while it is at work."""
+
+    LOADING = "it loads the models"
+    AT_WORK = "it works on the photograph in hand"
 
 
 class _Process:
@@ -196,7 +189,7 @@ class _Process:
                     return message
                 if isinstance(message, UncropError):
                     raise message
-                self.began = bool(message)
+                self.began = message is _Says.AT_WORK
                 limited = self.began and self._time_limit is not None
                 self.deadline = time.monotonic() + (self._time_limit or 0) if limited else None
         except (EOFError, OSError):
@@ -248,10 +241,12 @@ def _work(settings: WorkerSettings, connection: Connection, threads: int) -> Non
     die_with_parent()
     logging.basicConfig(level=settings.log_level, format="%(levelname)s: %(message)s")
     cv2.setNumThreads(threads)
-    worker = Worker(settings, on_load=lambda loading: connection.send(not loading))
+    worker = Worker(
+        settings, on_load=lambda loading: connection.send(_Says.LOADING if loading else _Says.AT_WORK)
+    )
     try:
         while (task := connection.recv()) is not None:
-            connection.send(True)
+            connection.send(_Says.AT_WORK)
             try:
                 connection.send(worker.process(task))
             except UncropError as error:

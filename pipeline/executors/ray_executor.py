@@ -7,7 +7,6 @@ import os
 import secrets
 import sys
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,14 +20,14 @@ from pipeline.environment import usable_cores
 from pipeline.errors import (
     ConfigError,
     EngineError,
-    EngineUnavailableError,
     PhotoError,
     Problem,
     TimeLimitError,
     UncropError,
     WorkerLostError,
 )
-from pipeline.executors.base import MAX_FAILED_STARTS, Attempt
+from pipeline.executors.base import Attempt
+from pipeline.executors.retries import Retries
 from pipeline.executors.tasks import Task
 from pipeline.executors.worker import Outcome, Work, Worker, WorkerSettings
 
@@ -127,10 +126,8 @@ class _RayRun:
     def __init__(self, executor: RayExecutor, settings: WorkerSettings, tasks: Iterator[Task | Work]) -> None:
         self._executor = executor
         self._settings = settings
-        self._tasks = tasks
-        self._queue: deque[Attempt] = deque()
+        self._retries = Retries(settings, tasks)
         self._slots: list[_Slot] = []
-        self._failed_starts = 0
         self._refreshed = float("-inf")
         self._progressed = time.monotonic()
         # Ray sets OMP_NUM_THREADS, which BLAS follows too, to num_cpus before anything is loaded.
@@ -141,7 +138,7 @@ class _RayRun:
         while True:
             self._start_actors()
             self._feed(time_limit)
-            if not self._queue and not any(slot.attempt for slot in self._slots):
+            if not self._retries and not any(slot.attempt for slot in self._slots):
                 return
             for slot in self._wait():
                 outcome = self._result_of(slot)
@@ -166,25 +163,19 @@ class _RayRun:
         room = self._executor.room()
         while len(self._slots) < room:
             starting = sum(not slot.is_ready for slot in self._slots)
-            if len(self._queue) <= starting and not self._draw():
+            if len(self._retries) <= starting and not self._retries.draw():
                 return
             actor = self._actor_class.remote(self._settings, self._executor.threads)
             self._slots.append(_Slot(actor, actor.load.remote()))
         self._refreshed = time.monotonic()
 
-    def _draw(self) -> bool:
-        attempt = Attempt.first(self._tasks)
-        if attempt is not None:
-            self._queue.append(attempt)
-        return attempt is not None
-
     def _feed(self, time_limit: float | None) -> None:
         for slot in self._slots:
             if not slot.is_ready or slot.attempt is not None:
                 continue
-            if not self._queue and not self._draw():
+            slot.attempt = self._retries.next()
+            if slot.attempt is None:
                 return
-            slot.attempt = self._queue.popleft()
             slot.reference = slot.actor.process.remote(slot.attempt.task)
             slot.deadline = None if time_limit is None else time.monotonic() + time_limit
 
@@ -219,7 +210,7 @@ class _RayRun:
             slot.deadline = None
             return answer
         slot.is_ready, slot.node = True, answer
-        self._failed_starts = 0
+        self._retries.started()
         return None
 
     def _lose(self, slot: _Slot, error: PhotoError) -> Outcome | None:
@@ -229,21 +220,14 @@ class _RayRun:
         self._executor.lost_workers += 1
         self._refreshed = float("-inf")
         if slot.attempt is None:
-            self._failed_starts += 1
-            if self._failed_starts >= MAX_FAILED_STARTS and not any(s.is_ready for s in self._slots):
-                raise EngineUnavailableError(
-                    f"the Ray actors die before they have loaded the models: {error}"
-                )
+            ready = any(other.is_ready for other in self._slots)
+            self._retries.start_failed(error, workers="Ray actors", others_run=ready)
             return None
         if slot.node not in _nodes():
             _log.warning("node %s has gone; its photograph is done elsewhere", slot.node)
-            self._queue.append(slot.attempt)
-        elif slot.attempt.number == 1:
-            _log.warning("%s: %s; trying it once more", ascii(slot.attempt.task.path), error)
-            self._queue.append(Attempt(slot.attempt.task, 2))
-        else:
-            return slot.attempt.failed(self._settings, error)
-        return None
+            self._retries.again(slot.attempt)
+            return None
+        return self._retries.lost(slot.attempt, error)
 
 
 class _Actor:
