@@ -1,8 +1,8 @@
 """Make the picture of clips in the README: ``python -m data.readme.make_steady``, from the checkout.
 
-A sample is filmed by a shaking camera in poor light. Three frames that follow one another, every frame done by
-itself above, as a clip below: the crop in yellow, the mask in red, and in white what of the mask came or went
-since the frame before, the camera's motion taken out.
+A sample is filmed by a shaking camera in poor light. Three frames that follow one another, every frame done
+by itself above, as a clip below: the crop in yellow, the mask in red, and in white what of the mask came or
+went since the frame before, the camera's motion taken out.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def _film(path: Path) -> None:
     rng = np.random.default_rng(7)
     with StreamWriter(path, H264_LOSSLESS, SIZE_WH, Fraction(1, 25), Fraction(25)) as writer:
         for index in range(FRAMES):
-            x, y = (390, 250) + rng.normal(0, 5, 2)
+            x, y = 390 + rng.normal(0, 5), 250 + rng.normal(0, 5)
             matrix = cv2.getRotationMatrix2D((x, y), 8 * np.sin(index / 3), SIZE_WH[0] / 900)
             matrix[:, 2] += np.array(SIZE_WH) / 2 - (x, y)
             seen = cv2.warpAffine(photo, matrix, SIZE_WH, borderMode=cv2.BORDER_REFLECT)
