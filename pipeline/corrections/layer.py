@@ -83,6 +83,16 @@ class Corrections:
     def __contains__(self, name: str) -> bool:
         return name in self._places
 
+    def refresh(self) -> None:
+        """Take in what other programs have appended since.
+
+        Raises
+        ------
+        OutputError, UsageError
+            As when it was opened.
+        """
+        self._catch_up()
+
     def history(self, name: str) -> list[Judgement]:
         """All judgements of a photograph, the first one first."""
         places = self._places.get(name, ())

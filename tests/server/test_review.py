@@ -1,7 +1,9 @@
 """The review page's server: what it shows, what it keeps, and whom it refuses."""
 
 import gzip
+import io
 import json
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -12,8 +14,8 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-import uvicorn
 from numpy.typing import NDArray
+from PIL import Image
 
 from landmarks.geometry import Box
 from pipeline.config import Config
@@ -24,7 +26,7 @@ from pipeline.server.review.app import create_review_app
 from pipeline.server.review.index import FILTERS, SORTS, PhotoIndex, doubt
 from pipeline.server.review.running import open_album
 from pipeline.server.review.tools import superpixels
-from pipeline.server.running import address, listen
+from pipeline.server.running import address, listen, make_server
 from tests import stand_ins
 from tests.stand_ins import write_photo
 
@@ -53,7 +55,7 @@ def reviewing(output: Path, *inputs: str) -> Iterator[httpx.Client]:
     album, tool = open_album(output, inputs, "tester")
     listener = listen("127.0.0.1", 0)
     app = create_review_app(album, tool, TOKEN)
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=5))
+    server = make_server(app, stop_seconds=5)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:
@@ -149,8 +151,6 @@ def test_a_correction_is_kept_beside_the_run(output: Path) -> None:
 def test_a_turned_photograph_is_corrected_on_the_grid_of_its_masks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from PIL import Image
-
     monkeypatch.chdir(tmp_path)
     Path("in").mkdir()
     exif = Image.Exif()
@@ -210,6 +210,159 @@ def test_photographs_without_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         put(client, item["id"], drawn, item["revision"]).raise_for_status()
         assert np.array_equal(shown(client, item["id"]), drawn)
     assert (tmp_path / "new/corrected/in/1.png.png").is_file()
+
+
+OLD = Path(__file__).parents[1] / "data" / "version_0_1_0"
+
+
+def test_the_output_of_version_0_1_0(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(OLD, tmp_path / "masks")
+    made = json.loads((OLD / "run.json").read_text())
+    (tmp_path / "masks/run.json").write_text(json.dumps(made | {"working_directory": str(tmp_path)}))
+    with reviewing(tmp_path / "masks") as client:
+        listed = {item["name"]: item for item in items(client)}
+        assert {name: (item["status"], item["faces"]) for name, item in listed.items()} == {
+            "in/broken.jpg": ("failed", 0),
+            "in/grace_hopper.jpg": ("ok", 1),
+            "in/grey.png": ("no_face", 0),
+            "in/obama_microphone.jpg": ("ok", 1),
+            "in/sub/biden_rotated.jpg": ("ok", 1),
+        }
+        for item in listed.values():  # neither photographs nor masks are there any more
+            assert client.get(f"/api/photos/{item['id']}/thumbnail").content[:3] == b"\xff\xd8\xff"
+            details = client.get(f"/api/photos/{item['id']}").json()
+            assert details["shown"] is False
+            assert "in/" in details["notes"][-1]
+            judged = judge(client, item, "reject").json()
+            assert judged["verdict"] == "reject"
+
+
+def test_a_photograph_that_cannot_be_read_is_listed_and_judged(output: Path) -> None:
+    Path("in/broken.png").write_bytes(b"\x89PNG\r\n\x1a\nno")
+    (output.parent / "in/1.png").unlink()
+    with reviewing(output, "in") as client:
+        for name, words in (("in/1.png", "no such file"), ("in/broken.png", "damaged")):
+            (item,) = items(client, search=name)
+            details = client.get(f"/api/photos/{item['id']}").json()
+            assert (details["shown"], words in " ".join(details["notes"])) == (False, True), details
+            assert judge(client, item, "reject").json()["verdict"] == "reject"
+            assert client.get(f"/api/photos/{item['id']}/thumbnail").status_code == 200
+            assert client.get(f"/api/photos/{item['id']}/photograph").status_code == 404
+
+
+def test_a_map_of_nobody_knows_what_size_is_refused(output: Path) -> None:
+    Path("in/broken.png").write_bytes(b"\x89PNG\r\n\x1a\nno")
+    with reviewing(output, "in") as client:
+        (item,) = items(client, search="broken")
+        huge = client.put(
+            f"/api/photos/{item['id']}/instances",
+            params={"width": 100_000, "height": 100_000, "revision": "0"},
+            content=gzip.compress(bytes(1000)),
+        )
+        assert huge.status_code == 404
+
+
+def clip_record(output: Path) -> dict[str, Any]:
+    """A line as a run over clips writes it, made of a photograph's."""
+    record: dict[str, Any] = dict(next(read_manifest(output)))
+    track = {"track": 1, "first_frame": 0, "last_frame": 9, "seen": 8, "filled": 2}
+    clip = {"frames": 10, "decoded": 10, "with_faces": 10, "seconds": 0.4, "time_base": [1, 25], "cuts": [0]}
+    counted = {"seen": 8, "filled": 2, "missed": 0, "tracks": [track]}
+    files = {"masks": "masks/in/walk.mp4.mkv"}
+    return record | {"name": "in/walk.mp4", "photo": "in/walk.mp4", "faces": [], "status": "ok"} | {
+        "clip": clip | counted, "files": files, "notes": []}  # fmt: skip
+
+
+def test_a_clip_is_listed_and_judged_but_not_drawn_on(output: Path) -> None:
+    record = clip_record(output)
+    with (output / "manifest.jsonl").open("a") as file:
+        file.write(json.dumps(record) + "\n")
+    with reviewing(output) as client:
+        (item,) = items(client, search="walk")
+        assert (item["clip"], item["status"], item["faces"]) == (True, "ok", 0)
+        details = client.get(f"/api/photos/{item['id']}").json()
+        assert (details["shown"], "A clip of 10 frames" in details["notes"][0]) == (False, True)
+        assert client.get(f"/api/photos/{item['id']}/thumbnail").status_code == 200
+        drawn = np.ones((record["size_wh"][1], record["size_wh"][0]), np.uint16)
+        refused = put(client, item["id"], drawn, item["revision"])
+        assert (refused.status_code, "is a clip" in message_of(refused)) == (404, True)
+        assert judge(client, item, "accept").json()["verdict"] == "accept"
+        (again,) = items(client, search="walk")
+        assert again["clip"] is True
+
+
+def message_of(answer: httpx.Response) -> str:
+    return str(answer.json()["error"]["message"])
+
+
+def test_a_run_that_puts_its_manifest_in_order_meanwhile_mixes_nothing_up(output: Path) -> None:
+    path = output / "manifest.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(reversed(lines)))
+    with reviewing(output) as client:
+        listed = items(client)
+        path.write_bytes(b"".join(lines))
+        for item, line in zip(listed, lines, strict=True):
+            details = client.get(f"/api/photos/{item['id']}").json()
+            faces = [face["landmarks"] for face in json.loads(line)["faces"]]
+            assert [face["landmarks"] for face in details["faces"]] == faces
+            assert judge(client, item, "accept").json()["name"] == item["name"]
+        path.write_bytes(b"".join(lines[:-1]))
+        gone = client.get(f"/api/photos/{listed[-1]['id']}")
+        assert (gone.status_code, "not there any more" in message_of(gone)) == (404, True)
+
+
+def test_two_programs_on_one_folder_do_not_overwrite_one_another(output: Path) -> None:
+    with reviewing(output) as one, reviewing(output) as other:
+        item = items(one)[0]
+        assert judge(one, item, "accept").status_code == 200
+        assert judge(other, item, "reject").status_code == 409
+        (fresh,) = items(other, search=item["name"])
+        assert (fresh["verdict"], judge(other, fresh, "reject").status_code) == ("accept", 200)
+
+
+def test_transparency_is_shown_on_the_background_of_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("in").mkdir()
+    Image.new("RGBA", (40, 30), (0, 0, 0, 0)).save("in/clear.png")
+    config = Config.model_validate(
+        {
+            "input": {"paths": ["in"], "background": "#00ff00"},
+            "output": {"directory": "out"},
+            "execution": {"executor": "serial"},
+        }
+    )
+    run(config, quiet=True, factory=stand_ins.obedient, model_hashes=stand_ins.no_models)
+    with reviewing(tmp_path / "out") as client:
+        picture = client.get("/api/photos/0/photograph").content
+        red, green, blue = np.asarray(Image.open(io.BytesIO(picture)).convert("RGB"))[15, 20].tolist()
+        assert (red < 10, green > 245, blue < 10) == (True, True, True)
+
+
+def test_lines_that_are_none_and_a_later_version(tmp_path: Path) -> None:
+    manifest = tmp_path / "manifest.jsonl"
+    odd = [
+        {"name": "x", "faces": 5},
+        {"name": "x", "faces": ["face"]},
+        {"name": "x", "faces": [{"score": "high"}]},
+        {"name": "x", "faces": [{"detection": None}]},
+        {"name": "x", "faces": [{"box_xywh": [1]}]},
+    ]
+    manifest.write_bytes(b"".join(json.dumps(one).encode() + b"\n" for one in odd) + record_line("a", 0.9))
+    index = PhotoIndex(manifest)
+    index.load()
+    assert (len(index), index.loading, index.problem) == (1, False, None)
+    with pytest.raises(IndexError):
+        index.entry(-1)
+    with pytest.raises(IndexError):
+        index.record(-1)
+    manifest.write_bytes(json.dumps({"name": "x", "schema": 99, "program": "uncrop 9"}).encode() + b"\n")
+    later = PhotoIndex(manifest)
+    later.load()
+    assert (later.loading, "written by uncrop 9" in str(later.problem)) == (False, True)
 
 
 def test_superpixels_cover_the_box_inside_the_photograph(output: Path) -> None:
@@ -275,6 +428,16 @@ def test_strangers_and_nonsense_are_refused(output: Path) -> None:
             content=b"no gzip",
         )
         assert torn.status_code == 400
+        assert "no gzip" in torn.json()["error"]["message"]
+        whole = gzip.compress(good.astype("<u2").tobytes())
+        cut = client.put(
+            "/api/photos/0/instances",
+            params={"width": good.shape[1], "height": good.shape[0], "revision": "0"},
+            content=whole[:-8],
+        )
+        assert (cut.status_code, "cut off" in cut.text) == (400, True)
+        far = client.post("/api/photos/0/face", json={"box_xywh": [10**9, 0, 10**9, 10**9]})
+        assert (far.status_code, "at least 8 pixels" in far.text) == (400, True)
         assert not (output / "review.jsonl").exists()
 
 

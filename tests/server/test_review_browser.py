@@ -1,5 +1,6 @@
 """The review page in a real browser: what people click, draw and type, and what is on the disk afterwards."""
 
+import json
 import re
 import shutil
 import signal
@@ -22,7 +23,7 @@ from pipeline.corrections.layer import Corrections
 from pipeline.manifest.journal import read_manifest
 from pipeline.server.guard import Guard
 from tests.server.test_app import photo, serving
-from tests.server.test_review import made_run
+from tests.server.test_review import clip_record, made_run
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 ROOT = Path(__file__).parents[2]
@@ -65,9 +66,10 @@ def opened(
     width: int = 1280,
     height: int = 800,
     ready: str = "#counts:has-text('judged')",
+    **more: Any,
 ) -> Iterator[Page]:
     """The page in a fresh tab; no error in its console but of refusals, and no request to anywhere else."""
-    context = browser.new_context(viewport={"width": width, "height": height})
+    context = browser.new_context(viewport={"width": width, "height": height}, **more)
     page = context.new_page()
     wrong: list[str] = []
     own = url.partition("/?")[0]
@@ -272,6 +274,120 @@ def test_superpixels_and_a_copy_of_the_one_before(browser: Browser, output: Path
         assert np.array_equal(one, two)
 
 
+def test_what_cannot_be_shown_is_passed_and_judged(browser: Browser, output: Path) -> None:
+    Path("in/2.png").unlink()
+    record = clip_record(output)
+    with (output / "manifest.jsonl").open("a") as file:
+        file.write(json.dumps(record) + "\n")
+    with command(output) as (url, _), opened(browser, url) as page:
+        expect(page.locator(".tile[title='in/walk.mp4']")).to_contain_text("clip · walk.mp4")
+        open_photo(page, "in/1.png")
+        page.keyboard.press("a")
+        expect(page.locator("#name")).to_have_text("in/2.png")
+        expect(page.locator("#message")).to_contain_text("in/2.png")
+        expect(page.locator("#drawing")).to_be_hidden()
+        for key in ("b", "z", "f", "x", "c", "i", "s", "0", "+", "o", "l", "1"):  # none of it breaks the page
+            page.keyboard.press(key)
+        page.keyboard.press("r")
+        expect(page.locator("#name")).to_have_text("in/3.png")
+        expect(page.locator("#drawing")).to_be_visible()
+        page.keyboard.press("Escape")
+        open_photo(page, "in/walk.mp4")
+        expect(page.locator("#message")).to_contain_text("A clip of 10 frames")
+        page.keyboard.press("a")
+        expect(page.locator("#facts")).to_contain_text("accepted")
+    assert [verdict(output, f"in/{name}") for name in ("1.png", "2.png", "walk.mp4")] == [
+        "accept", "reject", "accept"
+    ]  # fmt: skip
+
+
+def test_a_verdict_is_taken_back_where_it_was_given(browser: Browser, output: Path) -> None:
+    with command(output) as (url, _), opened(browser, url) as page:
+        open_photo(page, "in/1.png")
+        page.keyboard.press("a")
+        expect(page.locator("#name")).to_have_text("in/2.png")
+        page.keyboard.press("ArrowLeft")
+        page.keyboard.press("r")
+        expect(page.locator("#name")).to_have_text("in/2.png")
+        page.keyboard.press("Escape")
+        page.select_option("#filter", "unseen")
+        expect(page.locator("#counts")).to_contain_text("5 shown")
+        page.locator("#wall").focus()
+        page.keyboard.press("u")
+        expect(page.locator("#notice")).to_have_text("in/1.png: verdict taken back")
+        assert verdict(output, "in/1.png") == "accept"  # what it was before
+        page.keyboard.press("u")
+        expect(page.locator("#counts")).to_contain_text("0 of 6 judged")
+    history = Corrections(output).history("in/1.png")
+    assert [line.verdict for line in history] == ["accept", "reject", "accept", "reset"]
+    assert all(Corrections(output).history(f"in/{index}.png") == [] for index in (0, 2, 3, 4, 5))
+
+
+def test_keys_in_the_middle_of_a_stroke_lose_nothing(browser: Browser, output: Path) -> None:
+    with command(output) as (url, _), opened(browser, url) as page:
+        open_photo(page, "in/2.png")
+        page.locator("#size").fill("4")
+        stage = Stage(page)
+        page.mouse.move(*stage.screen((10, 10)))
+        page.mouse.down()
+        page.mouse.move(*stage.screen((20, 10)))
+        page.keyboard.press("f")
+        page.mouse.move(*stage.screen((20, 30)))
+        page.keyboard.press("ArrowRight")
+        expect(page.locator("#name")).to_have_text("in/3.png")
+        page.mouse.move(*stage.screen((30, 30)))
+        page.mouse.up()
+        expect(page.locator("#save")).to_be_disabled()
+    saved = corrected(output, "in/2.png")
+    assert saved is not None
+    assert saved[10, 10:20].all()
+    assert corrected(output, "in/3.png") is None
+
+
+class Fingers:
+    """Touches of the screen, as a phone's browser tells of them."""
+
+    def __init__(self, page: Page) -> None:
+        self._session = page.context.new_cdp_session(page)
+
+    def __call__(self, kind: str, *places: tuple[float, float]) -> None:
+        points = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(places)]
+        self._session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+
+def test_one_finger_draws_and_two_move_and_zoom(browser: Browser, output: Path) -> None:
+    with command(output) as (url, _), opened(browser, url, 390, 844, has_touch=True) as page:
+        open_photo(page, "in/2.png")
+        page.locator("#size").fill("6")
+        touch = Fingers(page)
+        stage = Stage(page)
+        places = [stage.screen(point) for point in ((10, 8), (30, 12), (30, 30))]
+        touch("touchStart", places[0])
+        for place in places[1:]:
+            touch("touchMove", place)
+        touch("touchEnd")
+        expect(page.locator("#save")).to_be_enabled()
+        drawn = stroke((40, 48), [stage.photo(place) for place in places], 6)
+        page.locator("#tools [data-value=region]").click()
+        for tool in ("region", "brush"):  # neither acts on the first of two fingers
+            page.locator(f"#tools [data-value={tool}]").click()
+            one, two = stage.screen((20, 20)), stage.screen((28, 20))
+            touch("touchStart", one)
+            touch("touchStart", one, two)
+            touch("touchMove", (one[0] - 30, one[1] + 20), (two[0] + 30, two[1] + 20))
+            touch("touchEnd", (one[0] - 30, one[1] + 20))
+            touch("touchMove", (one[0] - 10, one[1] + 20))  # the other goes on, and moves the photograph
+            touch("touchEnd")
+        now = Stage(page)
+        assert now.scale > 1.5 * stage.scale
+        assert now.corner[1] != stage.corner[1]
+        page.locator("#save").click()
+        expect(page.locator("#message")).to_have_text("saved")
+    saved = corrected(output, "in/2.png")
+    assert saved is not None
+    assert np.array_equal(saved > 0, drawn)
+
+
 def test_two_tabs_do_not_overwrite_one_another(browser: Browser, output: Path) -> None:
     with command(output) as (url, _):
         with opened(browser, url) as first:
@@ -350,11 +466,12 @@ def test_every_control_has_a_name_and_is_reached_by_keyboard(browser: Browser, o
         page.keyboard.press("Escape")
         expect(page.locator("#help")).to_be_hidden()
         expect(page.locator("#view")).to_be_visible()
-        for _ in range(40):
+        passed: list[str] = []
+        while "accept" not in passed and len(passed) < 40:
             page.keyboard.press("Tab")
-            if page.evaluate("document.activeElement.id") == "accept":
-                break
-        assert page.evaluate("document.activeElement.id") == "accept"
+            passed.append(page.evaluate("document.activeElement.id"))
+        assert passed[-1] == "accept"
+        assert not {"filter", "sort", "search", "wall"} & set(passed)  # the wall lies below, out of sight
         page.keyboard.press("Enter")
         expect(page.locator("#name")).to_have_text("in/2.png")
 

@@ -15,11 +15,14 @@ from numpy.typing import NDArray
 from pipeline.config import Config
 from pipeline.corrections.judgements import PhotoReview
 from pipeline.corrections.layer import Corrections
+from pipeline.environment import usable_cores
+from pipeline.errors import ImageReadError, UsageError
 from pipeline.images import Photo, read_photo
 from pipeline.manifest.journal import MANIFEST_NAME
 from pipeline.server.review.index import PhotoIndex
 from pipeline.server.review.pictures import (
     PictureCache,
+    blank_thumbnail,
     photograph,
     thumbnail,
     thumbnail_of_overlay,
@@ -69,52 +72,81 @@ class Album:
         self._corrections = Corrections(output)
         self._cache = PictureCache()
         self._saving = threading.Lock()
+        self._making = threading.BoundedSemaphore(usable_cores())  # whole photographs take memory
 
     def load(self) -> None:
         """Read the manifest and what people have said before; may run beside requests."""
         self.index.load()
         for number in range(len(self.index)):
-            if self.index.name(number) in self._corrections:
-                self._note(number, self._corrections.review(self.record(number)))
+            review = self._reviewed(number)
+            if review is not None:
+                self._note(number, review)
 
     def record(self, number: int) -> dict[str, Any]:
         """The record of a photograph; for one without a run what can be told of its file."""
         record = self.index.record(number)
-        if record["status"] == "new":
+        if record["status"] != "new":
+            return record
+        record |= {"orientation": self._config.output.orientation, "size_wh": None, "errors": []}
+        try:
             photo = self.photo(record)
-            height, width = photo.pixels.shape[:2]
-            record |= {
-                "sha256": photo.sha256,
-                "size_wh": [width, height],
-                "stored_orientation": photo.orientation,
-                "orientation": self._config.output.orientation,
-                "errors": [],
+        except ImageReadError as error:
+            return record | {
+                "errors": [{"stage": "read", "type": type(error).__name__, "message": str(error)}]
             }
-        return record
+        height, width = photo.pixels.shape[:2]
+        return record | {
+            "sha256": photo.sha256,
+            "size_wh": [width, height],
+            "stored_orientation": photo.orientation,
+        }
 
     def item(self, number: int) -> dict[str, Any]:
         """What the wall shows of a photograph."""
         entry = asdict(self.index.entry(number))
-        name = entry["name"]
-        if name not in self._corrections:
+        review = self._reviewed(number)
+        if review is None:
             return {**entry, "verdict": None, "stale": False, "corrected": False, "revision": "0"}
-        review = self._corrections.review(self.record(number))
         return {
             **entry,
             "verdict": review.verdict,
             "stale": review.stale,
             "corrected": review.correction is not None,
-            "revision": self._revision(name),
+            "revision": self._revision(entry["name"]),
         }
 
     def details(self, number: int) -> dict[str, Any]:
-        """What the large view shows of a photograph."""
+        """What the large view shows of a photograph.
+
+        ``shown``: whether its pixels and masks can be asked for; else it can only be judged. ``notes``: what
+        should be known before that.
+        """
         record = self.record(number)
+        clip, notes = record.get("clip"), [error["message"] for error in record["errors"]]
+        try:
+            shown = clip is None and self.photo(record) is not None
+        except ImageReadError as error:
+            shown = False
+            if str(error) not in notes:
+                notes.append(str(error))
+        if clip is not None:
+            notes.append(
+                f"A clip of {clip['frames']} frames, {clip['with_faces']} with a mask; people followed: "
+                f"{len(clip['tracks'])}. Its frames are not shown here, but it can be accepted or rejected."
+            )
+        elif shown and record["faces"] and upright_instances(self._output, record) is None:
+            notes.append("The run's masks are not there (not written, or gone): what is shown is empty.")
         faces = [
             {key: face.get(key) for key in ("number", "box_xywh", "landmarks", "score", "confidence")}
             for face in record["faces"]
         ]
-        return {**self.item(number), "faces": faces, "errors": record.get("errors", [])}
+        return {
+            **self.item(number),
+            "size_wh": record["size_wh"],
+            "faces": faces,
+            "shown": shown,
+            "notes": notes,
+        }
 
     def photo(self, record: Mapping[str, Any]) -> Photo:
         """The photograph of a record, decoded.
@@ -127,11 +159,30 @@ class Album:
         given = record.get("photo_bytes")
         path = os.fsdecode(bytes.fromhex(given)) if given else record["photo"]
         whole = self._working_directory / path
-        limit = self._config.input.max_pixels
-        read: Photo = self._cache.get(
-            ("photo", whole), lambda: read_photo(whole, max_pixels=limit), lambda photo: photo.pixels.nbytes
-        )
+        settings = self._config.input
+
+        def make() -> Photo:
+            return read_photo(whole, max_pixels=settings.max_pixels, background_rgb=settings.background_rgb)
+
+        read: Photo = self._cache.get(("photo", whole), make, lambda photo: photo.pixels.nbytes)
         return read
+
+    def size_wh(self, record: Mapping[str, Any]) -> tuple[int, int]:
+        """Width and height that a map of face numbers must have.
+
+        Raises
+        ------
+        ImageReadError
+            Nobody knows: the photograph cannot be read.
+        UsageError
+            It is a clip, which cannot be corrected here.
+        """
+        if "clip" in record:
+            raise UsageError(f"{record['name']} is a clip: it can be judged here, but not corrected")
+        if record["size_wh"] is not None:
+            return record["size_wh"][0], record["size_wh"][1]
+        height, width = self.photo(record).pixels.shape[:2]
+        return width, height
 
     def instances(self, number: int, *, original: bool = False) -> NDArray[np.uint16]:
         """The map of face numbers as it stands, or as the run left it; upright.
@@ -142,24 +193,16 @@ class Album:
             A file is missing or damaged.
         """
         record = self.record(number)
+        width, height = self.size_wh(record)
         if not original and record["name"] in self._corrections:
             correction = self._corrections.review(record).correction
             if correction is not None:
                 return self._corrections.instances(correction).astype(np.uint16)
         found = upright_instances(self._output, record)
-        if found is not None:
-            return found
-        size = record.get("size_wh") or self.photo(record).pixels.shape[1::-1]
-        return np.zeros((size[1], size[0]), np.uint16)
+        return np.zeros((height, width), np.uint16) if found is None else found
 
     def thumbnail(self, number: int) -> bytes:
-        """A small JPEG of the photograph with its masks as they stand.
-
-        Raises
-        ------
-        UncropError
-            Neither the photograph nor its overlay can be read.
-        """
+        """A small JPEG of the photograph with its masks as they stand, or a grey one."""
         name = self.index.name(number)
 
         def make() -> bytes:
@@ -170,7 +213,13 @@ class Album:
                 small = thumbnail_of_overlay(self._output / overlay)
                 if small is not None:
                     return small
-            return thumbnail(self.photo(record), self.instances(number))
+            if "clip" in record:
+                return blank_thumbnail()
+            try:
+                with self._making:
+                    return thumbnail(self.photo(record), self.instances(number))
+            except ImageReadError:
+                return blank_thumbnail()
 
         made: bytes = self._cache.get(("thumbnail", name, self._revision(name)), make, len)
         return made
@@ -210,6 +259,10 @@ class Album:
             The map has another size than the photograph.
         """
         record = self.record(number)
+        width, height = self.size_wh(record)
+        if instances.shape != (height, width):
+            shape = f"{instances.shape[1]} x {instances.shape[0]}"
+            raise ValueError(f"the photograph is {width} x {height}, the map {shape}")
         with self._saving:
             self._check(record["name"], revision)
             self._note(number, self._corrections.correct(record, instances, who=self._who))
@@ -229,6 +282,15 @@ class Album:
             self._note(number, self._corrections.judge(record, "reset", who=self._who))
         return self.item(number)
 
+    def _reviewed(self, number: int) -> PhotoReview | None:
+        """What people have said of a photograph; None where nobody has, or its record cannot be read."""
+        if self.index.name(number) not in self._corrections:
+            return None
+        try:
+            return self._corrections.review(self.record(number))
+        except UsageError:
+            return None
+
     def _take_back(self, record: Mapping[str, Any]) -> PhotoReview:
         correction = self._corrections.review(record).correction
         if correction is None:
@@ -241,6 +303,7 @@ class Album:
         return str(len(self._corrections.history(name))) if name in self._corrections else "0"
 
     def _check(self, name: str, revision: str) -> None:
+        self._corrections.refresh()  # another program may have judged it
         if revision != self._revision(name):
             raise StaleError(name)
 

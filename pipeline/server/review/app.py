@@ -12,9 +12,12 @@ from importlib.resources import files
 from typing import Annotated, Literal
 
 import numpy as np
-from fastapi import FastAPI, HTTPException, Query, Request, Response
+from fastapi import FastAPI, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.staticfiles import StaticFiles
 
 from landmarks.geometry import Box
@@ -26,6 +29,7 @@ from pipeline.server.review.tools import MOST_SUPERPIXELS, FaceTool, superpixels
 from pipeline.version import __version__
 
 MOST_ITEMS = 500
+LEAST_BOX_PX = 8
 _BYTES = "application/octet-stream"
 
 
@@ -115,6 +119,7 @@ def _add_reading(app: FastAPI, album: Album) -> None:
                 "photographs": len(index),
                 "judged": index.judged,
                 "loading": index.loading,
+                "problem": index.problem,
                 "items": items,
             }
         )
@@ -157,12 +162,12 @@ def _add_saving(app: FastAPI, album: Album) -> None:
         width: Annotated[int, Query(ge=1, le=100_000)],
         height: Annotated[int, Query(ge=1, le=100_000)],
     ) -> JSONResponse:
-        size = album.record(number)["size_wh"]
-        if size is not None and [width, height] != list(size):
+        size = await run_in_threadpool(lambda: album.size_wh(album.record(number)))
+        if (width, height) != size:
             raise HTTPException(400, f"the photograph is {size[0]} x {size[1]}, the map {width} x {height}")
         raw = await _unpacked(request, 2 * width * height)
         numbers = np.frombuffer(raw, "<u2").astype(np.uint16).reshape(height, width)
-        return JSONResponse(album.correct(number, numbers, revision))
+        return JSONResponse(await run_in_threadpool(album.correct, number, numbers, revision))
 
     @app.delete("/api/photos/{number}/instances")
     def discard(number: int, revision: str) -> JSONResponse:
@@ -188,13 +193,25 @@ def _add_tools(app: FastAPI, album: Album, tool: FaceTool) -> None:
     @app.post("/api/photos/{number}/face")
     def face(number: int, body: BoxBody) -> JSONResponse:
         photo = album.photo(album.record(number))
-        return JSONResponse(tool.face(photo.pixels, Box(*body.box_xywh)))
+        box = Box(*body.box_xywh).clipped((photo.pixels.shape[1], photo.pixels.shape[0]))
+        if min(box.width, box.height) < LEAST_BOX_PX:
+            raise HTTPException(400, f"draw the box at least {LEAST_BOX_PX} pixels wide and high")
+        return JSONResponse(tool.face(photo.pixels, box))
 
 
 def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(StaleError)
     async def stale(request: Request, error: Exception) -> JSONResponse:
         return problem(409, str(error))
+
+    @app.exception_handler(HTTPException)
+    async def refused(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, HTTPException)
+        return problem(error.status_code, str(error.detail))
+
+    @app.exception_handler(ClientDisconnect)
+    async def gone(request: Request, error: Exception) -> JSONResponse:
+        return problem(499, "the page has gone")
 
     @app.exception_handler(IndexError)
     async def unknown(request: Request, error: Exception) -> JSONResponse:
@@ -225,6 +242,6 @@ async def _unpacked(request: Request, size: int) -> bytes:
                 raise HTTPException(413, f"the map holds more than {size} bytes")
     except zlib.error as error:
         raise HTTPException(400, f"the map is no gzip: {error}") from error
-    if len(raw) != size:
-        raise HTTPException(400, f"the map holds {len(raw)} bytes, not {size}")
+    if len(raw) != size or not unpacker.eof:
+        raise HTTPException(400, f"the map holds {len(raw)} bytes, not {size}, or was cut off")
     return bytes(raw)

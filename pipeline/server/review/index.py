@@ -9,10 +9,13 @@ from array import array
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
+
+from pipeline.errors import UncropError, UsageError
+from pipeline.manifest.schema import SCHEMA, parsed
 
 LOW_SCORE = 0.9
 """Below it a face counts as one of low score: well-lit faces of the embedded network have 0.97 and more."""
@@ -29,6 +32,8 @@ NO_FACE_DOUBT = 0.3
 """Doubt of a photograph without a face: before the sure ones, behind those of doubtful faces."""
 
 VERDICT_CODES = {None: 0, "accept": 1, "reject": 2}
+CLIP = 4
+"""Flag of a clip; 1 is corrected, 2 stale."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,8 @@ class Entry:
         The lowest score of any, or None.
     side_px
         Side of the smallest face, or None.
+    clip
+        Whether it is a clip: the page shows what is counted of it, and takes verdicts.
     """
 
     id: int
@@ -55,6 +62,7 @@ class Entry:
     faces: int
     score: float | None
     side_px: float | None
+    clip: bool
 
 
 class PhotoIndex:
@@ -63,7 +71,8 @@ class PhotoIndex:
     Parameters
     ----------
     manifest
-        ``manifest.jsonl``; it may still be growing, what comes later is not seen.
+        ``manifest.jsonl``; it may still be growing, what comes later is not seen. Where a run has put its
+        lines in order meanwhile it is read again.
     others
         Names and paths of photographs without a record.
     """
@@ -84,24 +93,35 @@ class PhotoIndex:
         self._lock = threading.RLock()  # arrays can't grow while numpy looks at them
         self._sorted: dict[str, NDArray[np.int64]] = {}
         self.loading = True
+        self.problem: str | None = None
 
     def __len__(self) -> int:
         return len(self._names)
 
     def load(self) -> None:
-        """Read the manifest; of several records of a photograph the last one counts."""
+        """Read the manifest; of several records of a photograph the last one counts.
+
+        What hinders it is in ``problem`` afterwards; what was read until then is there.
+        """
+        try:
+            self._read_all()
+            for name in self._others:
+                if name not in self._place:
+                    with self._lock:
+                        self._take(-1, {"name": name, "status": "new", "faces": []})
+        except (OSError, UncropError) as error:
+            self.problem = str(error)
+        finally:
+            with self._lock:
+                self._sorted.clear()
+                self.loading = False
+
+    def _read_all(self) -> None:
         if self._manifest.exists():
             with self._manifest.open("rb") as file:
                 for start, record in _records(file):
                     with self._lock:
                         self._take(start, record)
-        for name in self._others:
-            if name not in self._place:
-                with self._lock:
-                    self._take(-1, {"name": name, "status": "new", "faces": []})
-        with self._lock:
-            self._sorted.clear()
-            self.loading = False
 
     def name(self, number: int) -> str:
         """Name of a photograph.
@@ -121,31 +141,48 @@ class PhotoIndex:
 
     def entry(self, number: int) -> Entry:
         """What the wall shows of a photograph."""
+        name = self.name(number)
         faces = self._faces[number]
         return Entry(
             number,
-            self._names[number],
+            name,
             STATUSES[self._status[number]],
             faces,
             round(self._score[number], 4) if faces else None,
             round(self._side[number], 1) if faces else None,
+            bool(self._flags[number] & CLIP),
         )
 
     def record(self, number: int) -> dict[str, Any]:
-        """Its whole record, read anew from the manifest."""
-        start = self._starts[number]
-        name = self._names[number]
-        if start < 0:
+        """Its whole record, read anew from the manifest.
+
+        Raises
+        ------
+        UsageError
+            It is not in the manifest any more, or a later version of the program wrote it.
+        """
+        name = self.name(number)
+        if self._starts[number] < 0:
             return {"name": name, "photo": self._others[name], "status": "new", "faces": [], "files": {}}
+        record = self._record_at(self._starts[number])
+        if record is None or record["name"] != name:  # a run has put its lines in order meanwhile
+            self._read_all()
+            record = self._record_at(self._starts[number])
+        if record is None or record["name"] != name:
+            raise UsageError(f"{self._manifest}: {name} is not there any more; start the review again")
+        return record
+
+    def _record_at(self, start: int) -> dict[str, Any] | None:
         with self._manifest.open("rb") as file:
             file.seek(start)
-            record: dict[str, Any] = json.loads(file.readline())
-        return record
+            line = file.readline()
+        record = parsed(line)
+        return None if record is None else dict(record)
 
     def set_verdict(self, number: int, verdict: str | None, *, corrected: bool, stale: bool) -> None:
         """Note what a person said, for the filters."""
         self._verdict[number] = VERDICT_CODES.get(verdict, 0)
-        self._flags[number] = corrected | stale << 1
+        self._flags[number] = (self._flags[number] & CLIP) | corrected | stale << 1
 
     @property
     def judged(self) -> int:
@@ -229,7 +266,7 @@ class PhotoIndex:
             for column, value in zip(columns, values, strict=True):
                 column.append(value)
             self._verdict.append(0)
-            self._flags.append(0)
+            self._flags.append(CLIP if "clip" in record else 0)
         else:
             for column, value in zip(columns, values, strict=True):
                 column[number] = value
@@ -263,7 +300,7 @@ def doubt(face: Mapping[str, Any]) -> float:
     _, _, width, height = face.get("box_xywh", (0, 0, 1, 1))
     share = float(face.get("area_px", 0)) / max(width * height, 1)
     odd = 1.0 if share <= 0 else min(abs(float(np.log2(share / USUAL_SHARE))) / 3, 1.0)
-    return max(1 - sure, 0.5 * odd, float(face.get("mirror_disagreement", 0)))
+    return max(1 - sure, 0.5 * odd, float(face.get("mirror_disagreement") or 0))
 
 
 def _side_px(face: Mapping[str, Any]) -> float:
@@ -272,7 +309,16 @@ def _side_px(face: Mapping[str, Any]) -> float:
 
 
 def _records(file: BinaryIO) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Whole records with the place of their line; torn and foreign lines are passed over."""
+    """Whole records with the place of their line; torn and foreign lines are passed over.
+
+    Lines are not checked one by one as `pipeline.manifest.schema.parsed` does, which takes seconds for a
+    hundred thousand; only what the wall needs is looked at.
+
+    Raises
+    ------
+    UsageError
+        A line was written by a later version of the program.
+    """
     start = 0
     for line in file:
         if line.endswith(b"\n"):
@@ -280,6 +326,28 @@ def _records(file: BinaryIO) -> Iterator[tuple[int, dict[str, Any]]]:
                 record = json.loads(line)
             except ValueError:
                 record = None
-            if isinstance(record, dict) and isinstance(record.get("name"), str):
+            if _is_record(record):
+                if record.get("schema", SCHEMA) != SCHEMA:
+                    parsed(line)  # says whose line it is
                 yield start, record
         start += len(line)
+
+
+def _is_record(record: Any) -> TypeGuard[dict[str, Any]]:
+    if not isinstance(record, dict) or not isinstance(record.get("name"), str):
+        return False
+    faces = record.get("faces") or []
+    return isinstance(faces, list) and all(_is_face(face) for face in faces)
+
+
+def _is_face(face: Any) -> bool:
+    if not isinstance(face, dict):
+        return False
+    numbers = [face.get("score", 0), face.get("area_px", 0), face.get("confidence", 1)]
+    detection = face.get("detection", {})
+    if not isinstance(detection, dict):
+        return False
+    boxes = [one.get("box_xywh", [0] * 4) for one in (face, detection)]
+    if not all(isinstance(box, list) and len(box) == 4 for box in boxes):
+        return False
+    return all(isinstance(number, int | float) for number in (*numbers, *boxes[0], *boxes[1]))

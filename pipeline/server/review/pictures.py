@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.images import Photo, read_photo, to_stored_orientation
+from pipeline.images import Photo, to_stored_orientation
 from pipeline.outputs import overlay
 
 THUMBNAIL_PX = 320
@@ -76,7 +76,7 @@ def upright_instances(
     files = record.get("files", {})
     turn = record.get("stored_orientation") or 1 if record.get("orientation") == "stored" else 1
     for kind in ("instances", "masks"):
-        if kind not in files:
+        if kind not in files or not (output / files[kind]).is_file():
             continue
         numbers = cv2.imread(str(output / files[kind]), cv2.IMREAD_UNCHANGED)
         if numbers is None:
@@ -118,14 +118,17 @@ def thumbnail_of_overlay(path: Path) -> bytes | None:
     return _jpeg(np.asarray(picture, np.uint8), THUMBNAIL_QUALITY)
 
 
+def blank_thumbnail() -> bytes:
+    """What stands for a photograph that cannot be shown: grey, crossed out."""
+    grey = np.full((120, 160, 3), 128, np.uint8)
+    for start, end in (((0, 0), (159, 119)), ((0, 119), (159, 0))):
+        cv2.line(grey, start, end, (104, 104, 104), 2, cv2.LINE_AA)
+    return _jpeg(grey, THUMBNAIL_QUALITY)
+
+
 def photograph(photo: Photo) -> bytes:
     """The upright photograph as browsers can show it, whatever its format is."""
     return _jpeg(cv2.cvtColor(photo.pixels, cv2.COLOR_RGB2BGR), PHOTO_QUALITY)
-
-
-def read_upright(path: Path, max_pixels: int) -> Photo:
-    """Read a photograph; see `pipeline.images.read_photo`."""
-    return read_photo(path, max_pixels=max_pixels)
 
 
 def _jpeg(bgr: NDArray[Any], quality: int) -> bytes:

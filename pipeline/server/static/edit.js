@@ -33,6 +33,14 @@ export class MaskEditor {
     return true;
   }
 
+  /** Drop what has been changed since `begin`; the box that it lay in, or null. */
+  abandon() {
+    const { before, box } = this.open;
+    this.open = null;
+    if (box) putPatch(this.map, patch(before, this.map, box));
+    return box;
+  }
+
   undo() { return this.#swap(this.done, this.undone); }
 
   redo() { return this.#swap(this.undone, this.done); }
@@ -174,9 +182,17 @@ export class MaskEditor {
     return x1 < 0 ? null : [x0, y0, x1, y1];
   }
 
+  /** The numbers in use, the smallest first. */
+  present() {
+    const used = new Uint8Array(65536), found = [];
+    for (const number of this.map.numbers) used[number] = 1;
+    for (let number = 1; number < used.length; number++) if (used[number]) found.push(number);
+    return found;
+  }
+
   /** The largest number in use. */
   highest() {
-    return this.map.numbers.reduce((most, number) => (number > most ? number : most), 0);
+    return this.present().at(-1) ?? 0;
   }
 }
 

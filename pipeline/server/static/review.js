@@ -12,7 +12,7 @@ const SUPERPIXELS = [400, 150, 50];
 
 const view = new View({ stage: byId("stage"), sheet: byId("sheet"), photo: byId("photo"), masks: byId("masks"), marks: byId("marks") });
 const wall = new Wall(byId("wall"), { onOpen: (at) => guarded(() => open(at)), onTotal: showCounts });
-const state = { at: -1, photo: null, editor: null, face: 0, tool: "brush", segments: new Map(), level: 1, last: Promise.resolve(), judged: [] };
+const state = { at: -1, photo: null, editor: null, face: 0, tool: "brush", segments: new Map(), level: 1, last: Promise.resolve(), judged: [], opening: false };
 
 const ACTIONS = [
   ["fill", "Fill holes", "f", () => edit((editor) => editor.fillHoles(state.face))],
@@ -53,20 +53,33 @@ const AT_ONCE = new Set(["[", "]", ",", ".", "o", "l", "0", "+", "=", "-", "h", 
 async function open(at) {
   const item = await wall.item(at);
   if (!item) return;
-  if (state.photo && !(await saved())) return;
-  const [photo, map] = await Promise.all([api.details(item.id), api.instances(item.id)]);
-  Object.assign(state, { at, photo, editor: new MaskEditor(map), segments: new Map() });
-  wall.select(at);
-  byId("view").hidden = false;
-  byId("name").textContent = photo.name;
-  byId("facts").textContent = facts(photo, map);
-  say(photo.errors.map((error) => error.message).join(" "));
-  const numbers = present();
-  state.face = numbers[0] ?? 1;
-  showFaces();
-  showSaving();
-  byId("stage").focus({ preventScroll: true });
-  await view.show(api.photographUrl(item.id), photo.name, map, photo.faces).catch(() => say("the photograph cannot be shown"));
+  state.opening = true; // nothing is drawn meanwhile: it would belong to neither
+  try {
+    if (state.photo && !(await saved())) return;
+    const photo = await api.details(item.id);
+    const map = photo.shown ? await api.instances(item.id) : null;
+    Object.assign(state, { at, photo, editor: map && new MaskEditor(map), segments: new Map() });
+    wall.select(at);
+    showView(true);
+    byId("name").textContent = photo.name;
+    byId("facts").textContent = facts(photo);
+    say(photo.notes.join(" "), !photo.shown && !photo.clip);
+    byId("drawing").hidden = !map;
+    state.face = state.editor?.present()[0] ?? 1;
+    showFaces();
+    showSaving();
+    byId("stage").focus({ preventScroll: true });
+    if (map) await view.show(api.photographUrl(item.id), photo.name, map, photo.faces).catch(() => say("the photograph cannot be shown", true));
+    else view.clear();
+  } finally {
+    state.opening = false;
+  }
+}
+
+/** The large view lies over the wall: what is below it is out of reach for keys and readers, too. */
+function showView(isShown) {
+  byId("view").hidden = !isShown;
+  byId("bar").inert = byId("wall").inert = isShown;
 }
 
 async function step(by) {
@@ -78,28 +91,25 @@ async function step(by) {
 async function close() {
   if (!state.photo || !(await saved())) return;
   Object.assign(state, { photo: null, editor: null });
-  byId("view").hidden = true;
-  byId("photo").removeAttribute("src");
+  showView(false);
+  view.clear();
+  say("");
   byId("wall").focus({ preventScroll: true });
 }
 
-function facts(photo, map) {
-  const parts = [`${map.width} × ${map.height}`, photo.status.replace("_", " ")];
+function facts(photo) {
+  const parts = [photo.status.replace("_", " ")];
+  if (photo.clip) parts.unshift("clip");
+  if (photo.size_wh) parts.unshift(photo.size_wh.join(" × "));
   if (photo.score !== null) parts.push(`lowest score ${photo.score.toFixed(2)}`);
   if (photo.verdict) parts.push(photo.stale ? "verdict out of date" : `${photo.verdict}ed`);
   if (photo.corrected) parts.push("corrected");
   return parts.join(" · ");
 }
 
-function present() {
-  const numbers = new Set(state.editor.map.numbers);
-  numbers.delete(0);
-  return [...numbers].sort((a, b) => a - b);
-}
-
 function renew(item) {
   Object.assign(state.photo, item);
-  byId("facts").textContent = facts(state.photo, state.editor.map);
+  byId("facts").textContent = facts(state.photo);
   wall.renew(state.at, item);
 }
 
@@ -108,18 +118,28 @@ function renew(item) {
 async function judge(verdict) {
   if (!state.photo || !(await saved())) return;
   const { at, photo } = state;
-  state.judged.push([at, photo.id]);
+  const before = photo.stale ? null : photo.verdict;
   renew(await api.judge(photo.id, verdict, photo.revision));
+  state.judged.push({ at, id: photo.id, before });
   counts();
   if (at + 1 < wall.total) await open(at + 1);
 }
 
 async function takeBack() {
-  const last = state.judged.pop();
+  const last = state.judged.at(-1);
   if (!last) return say("no verdict to take back");
-  const [at] = last;
-  if (state.at !== at || !state.photo) await open(at);
-  renew(await api.judge(state.photo.id, null, state.photo.revision));
+  if (state.photo && !(await saved())) return;
+  const photo = state.photo?.id === last.id ? state.photo : await api.details(last.id);
+  const item = await api.judge(last.id, last.before, photo.revision);
+  state.judged.pop();
+  if (state.photo?.id === last.id) {
+    renew(item);
+  } else if ((await wall.item(last.at))?.id === last.id) {
+    wall.renew(last.at, item);
+    await open(last.at);
+  } else {
+    say(`${item.name}: verdict taken back`); // another selection is shown by now
+  }
   counts();
 }
 
@@ -128,6 +148,7 @@ async function takeBack() {
 function edit(change) {
   const { editor } = state;
   if (!editor) return;
+  finishStroke();
   editor.begin();
   change(editor);
   if (editor.end()) {
@@ -137,9 +158,15 @@ function edit(change) {
   }
 }
 
-function undo() { repaint(state.editor?.undo()); }
+function undo() {
+  finishStroke();
+  repaint(state.editor?.undo());
+}
 
-function redo() { repaint(state.editor?.redo()); }
+function redo() {
+  finishStroke();
+  repaint(state.editor?.redo());
+}
 
 function repaint(box) {
   if (!box) return;
@@ -149,14 +176,17 @@ function repaint(box) {
 }
 
 async function copyFromPrevious() {
+  if (!state.editor) return;
   const before = await wall.item(state.at - 1);
   if (!before) return say("there is no photograph before this one");
+  if (before.clip || !(await api.details(before.id)).shown) return say("the one before has no masks to copy");
   const map = await api.instances(before.id);
   if (map.width !== state.editor.map.width || map.height !== state.editor.map.height) return say("the one before has another size");
   return edit((editor) => editor.replace(map.numbers));
 }
 
 function renumber() {
+  if (!state.editor) return;
   const text = prompt(`New number for face ${state.face}`, String(state.face));
   const number = Number(text);
   if (text === null) return;
@@ -206,6 +236,7 @@ async function segmentsFor([x, y]) {
 
 /** Save what was edited; false, with words, if it could not be. */
 async function saved() {
+  finishStroke();
   if (!state.editor?.changed) return true;
   try {
     await save();
@@ -230,7 +261,9 @@ async function save() {
 
 async function revert() {
   const { photo } = state;
+  finishStroke();
   if (photo.corrected) renew(await api.discardInstances(photo.id, photo.revision));
+  if (!state.editor) return;
   const map = await api.instances(photo.id, { original: true });
   state.editor = new MaskEditor(map);
   view.map = map;
@@ -243,6 +276,7 @@ async function revert() {
 // ---- the panel ---------------------------------------------------------------------------------------------------
 
 function choices(box, entries, current, pick) {
+  const hadFocus = box.contains(document.activeElement);
   box.replaceChildren(...entries.map(({ value, label, colour }) => {
     const button = document.createElement("button");
     button.type = "button";
@@ -259,10 +293,12 @@ function choices(box, entries, current, pick) {
     button.addEventListener("click", () => pick(value));
     return button;
   }));
+  if (hadFocus) box.querySelector("[aria-checked=true]")?.focus();
 }
 
 function showFaces() {
-  const numbers = present();
+  if (!state.editor) return;
+  const numbers = state.editor.present();
   if (!numbers.includes(state.face)) numbers.push(state.face);
   choices(byId("faces"), numbers.map((number) => ({ value: number, label: String(number), colour: colourOf(number) })), state.face, pickFace);
 }
@@ -298,11 +334,14 @@ function toggleMasks() {
 function showSaving() { byId("save").disabled = !state.editor?.changed; }
 
 function say(text, isBad = false) {
-  byId("message").textContent = text;
-  byId("message").className = isBad ? "bad" : "";
+  const [here, other] = byId("view").hidden ? ["notice", "message"] : ["message", "notice"];
+  byId(here).textContent = text;
+  byId(here).className = isBad ? "bad" : "";
+  byId(other).textContent = "";
 }
 
-function showCounts({ total, judged, photographs, loading }) {
+function showCounts({ total, judged, photographs, loading, problem }) {
+  if (problem) say(problem, true);
   state.known ??= loading ? -1 : photographs;
   byId("counts").textContent = `${total.toLocaleString()} shown · ${judged.toLocaleString()} of ${photographs.toLocaleString()} judged${loading ? " · still reading" : ""}`;
 }
@@ -331,11 +370,15 @@ const pointers = new Map();
 let drag = null;
 
 byId("stage").addEventListener("pointerdown", (event) => {
-  if (!state.editor) return;
+  if (!state.editor || state.opening) return;
   byId("stage").setPointerCapture(event.pointerId);
   pointers.set(event.pointerId, [event.clientX, event.clientY]);
   if (pointers.size > 1) {
-    if (drag?.kind === "stroke" && state.editor.end()) undo(); // it was the first of two fingers
+    if (drag?.kind === "stroke") { // it was the first of two fingers
+      const box = drag.editor.abandon();
+      if (box) view.paint(box);
+    }
+    view.mark();
     drag = { kind: "pinch" };
     return;
   }
@@ -343,11 +386,11 @@ byId("stage").addEventListener("pointerdown", (event) => {
   const tool = event.button === 1 ? "hand" : state.tool;
   if (tool === "hand") drag = { kind: "pan" };
   else if (tool === "face") drag = { kind: "box", from: at };
-  else if (tool === "region") guarded(() => clickRegion(at, opposite));
+  else if (tool === "region") drag = { kind: "region", at, opposite };
   else {
     const erase = (tool === "eraser") !== opposite;
     state.editor.begin();
-    drag = { kind: "stroke", at, erase };
+    drag = { kind: "stroke", at, erase, editor: state.editor };
     stroke(at);
   }
 });
@@ -368,10 +411,9 @@ for (const name of ["pointerup", "pointercancel"]) {
     if (!pointers.delete(event.pointerId)) return;
     const ended = drag;
     if (pointers.size === 0) drag = null;
-    if (ended?.kind === "stroke" && state.editor?.open && state.editor.end()) {
-      showFaces();
-      showSaving();
-    }
+    if (ended?.kind === "stroke") finishStroke(ended);
+    if (!state.editor || name === "pointercancel") return;
+    if (ended?.kind === "region") guarded(() => clickRegion(ended.at, ended.opposite));
     if (ended?.kind === "box") {
       const box = boxOf(ended.from, view.point(event));
       view.mark();
@@ -388,9 +430,19 @@ function fine(event) {
   return passed.length ? passed : [event];
 }
 
+/** Keep a stroke that has not ended yet; what comes of the pointer after that draws no more. */
+function finishStroke(stroke = drag) {
+  if (stroke?.kind !== "stroke") return;
+  if (drag === stroke) drag = null;
+  if (stroke.editor.open && stroke.editor.end()) {
+    showFaces();
+    showSaving();
+  }
+}
+
 function stroke(to) {
-  state.editor.stroke(drag.at, to, Number(byId("size").value), state.face, drag.erase);
-  if (state.editor.open.box) {
+  drag.editor.stroke(drag.at, to, Number(byId("size").value), state.face, drag.erase);
+  if (drag.editor.open.box) {
     const reach = Number(byId("size").value) / 2 + 1;
     view.paint([
       Math.floor(Math.min(drag.at[0], to[0]) - reach), Math.floor(Math.min(drag.at[1], to[1]) - reach),
@@ -408,10 +460,11 @@ async function clickRegion(at, erase) {
 function pinch(event) {
   const others = [...pointers].filter(([id]) => id !== event.pointerId).map(([, place]) => place);
   const before = pointers.get(event.pointerId), other = others[0];
+  if (!other) return view.pan(event.clientX - before[0], event.clientY - before[1]); // the last finger
   const length = (place) => Math.hypot(place[0] - other[0], place[1] - other[1]);
   const { left, top } = byId("stage").getBoundingClientRect(), now = [event.clientX, event.clientY];
   view.zoom(length(now) / Math.max(length(before), 1), [(now[0] + other[0]) / 2 - left, (now[1] + other[1]) / 2 - top]);
-  view.pan((now[0] - before[0]) / 2, (now[1] - before[1]) / 2);
+  return view.pan((now[0] - before[0]) / 2, (now[1] - before[1]) / 2);
 }
 
 function boxOf([x0, y0], [x1, y1]) {

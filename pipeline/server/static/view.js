@@ -11,7 +11,7 @@ export class View {
     this.scale = 1;
     this.offset = [0, 0];
     this.options = { opacity: 0.5, outlines: true, landmarks: false, boxes: false };
-    new ResizeObserver(() => { if (this.map) this.fit(); }).observe(stage);
+    new ResizeObserver(() => this.fit()).observe(stage);
     stage.addEventListener("wheel", (event) => {
       event.preventDefault();
       this.zoom(Math.exp(-event.deltaY * 0.0015), [event.offsetX, event.offsetY]);
@@ -23,6 +23,7 @@ export class View {
     const { width, height } = map;
     this.map = map;
     this.faces = faces;
+    this.sheet.hidden = false;
     this.photo.alt = alt;
     this.photo.src = url;
     for (const element of [this.photo, this.masks, this.marks]) {
@@ -37,7 +38,16 @@ export class View {
     await this.photo.decode();
   }
 
+  /** Show nothing: a photograph that cannot be read, or a clip. */
+  clear() {
+    this.map = null;
+    this.faces = [];
+    this.sheet.hidden = true;
+    this.photo.removeAttribute("src");
+  }
+
   fit() {
+    if (!this.map) return;
     const { clientWidth, clientHeight } = this.stage;
     if (!clientWidth || !clientHeight) return;
     this.scale = Math.min(clientWidth / this.map.width, clientHeight / this.map.height);
@@ -46,6 +56,7 @@ export class View {
   }
 
   zoom(factor, [x, y]) {
+    if (!this.map) return;
     const scale = Math.min(Math.max(this.scale * factor, 0.02), 40), ratio = scale / this.scale;
     this.offset = [x - (x - this.offset[0]) * ratio, y - (y - this.offset[1]) * ratio];
     this.scale = scale;
@@ -65,6 +76,7 @@ export class View {
 
   set(options) {
     Object.assign(this.options, options);
+    if (!this.map) return;
     this.paint();
     this.mark();
   }

@@ -70,6 +70,7 @@ export class Wall {
     else if (top + this.height > scrollTop + clientHeight) this.element.scrollTop = top + this.height - clientHeight;
     this.#draw();
     this.tiles.get(at)?.setAttribute("aria-selected", "true");
+    this.element.setAttribute("aria-activedescendant", `tile-${at}`);
     if (open) this.onOpen(at);
   }
 
@@ -128,6 +129,9 @@ export class Wall {
     tile.type = "button";
     tile.className = "tile";
     tile.dataset.at = at;
+    tile.id = `tile-${at}`;
+    tile.setAttribute("aria-posinset", at + 1);
+    tile.setAttribute("aria-setsize", this.total);
     tile.tabIndex = -1;
     tile.setAttribute("role", "option");
     tile.setAttribute("aria-selected", String(at === this.at));
@@ -151,7 +155,7 @@ export class Wall {
 const VERDICTS = { accept: "✓ accepted", reject: "✗ rejected" };
 
 function fill(tile, item) {
-  const what = item.faces === 1 ? "1 face" : `${item.faces} faces`;
+  const what = item.clip ? "clip" : item.faces === 1 ? "1 face" : `${item.faces} faces`;
   const image = document.createElement("img");
   image.src = thumbnailUrl(item);
   image.alt = "";
