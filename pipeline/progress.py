@@ -40,6 +40,10 @@ class Progress:
         self._bar.set_postfix(shown, refresh=False)
         self._bar.update()
 
+    def show(self, part: str) -> None:
+        """Say which part of a clip has been done, beside the bar."""
+        self._bar.set_postfix_str(part)
+
     def report(self, line: str) -> None:
         """Print a line above the bar; also when the bar is not shown."""
         self._bar.write(line, file=sys.stderr)

@@ -231,6 +231,7 @@ class _Run:
             seconds,
             interrupted,
             tuple(self._report["left_out"]),
+            sum(photo.is_clip for photo in photos),
         )
 
     def _outcomes(self, photos: list[PhotoPath], manifest: Manifest) -> bool:
@@ -245,6 +246,7 @@ class _Run:
                             self._engines.append(outcome.engine)
                         if outcome.step is not None:
                             tasks.took(outcome)
+                            progress.show(tasks.where(outcome.name))
                             continue
                         done += 1
                         status = "skipped"

@@ -19,17 +19,19 @@ class RunSummary:
     directory
         Where the results are.
     total
-        Photographs listed.
+        Photographs and clips listed.
     counts
-        Photographs by status: ok, no_face, partial, failed, skipped (done before).
+        Photographs and clips by status: ok, no_face, partial, failed, skipped (done before).
     faces
-        Faces segmented in this run.
+        Faces segmented in this run; of a clip its tracks.
     seconds
         Of the whole run.
     interrupted
         Whether it was stopped before its end; what was done is kept.
     left_out
         Sentences about what lies in the input folders and was not read.
+    clips
+        How many of ``total`` are clips.
     """
 
     directory: Path
@@ -39,6 +41,7 @@ class RunSummary:
     seconds: float = 0.0
     interrupted: bool = False
     left_out: tuple[str, ...] = ()
+    clips: int = 0
 
     @property
     def exit_code(self) -> int:
@@ -56,8 +59,9 @@ class RunSummary:
             "skipped": "done before",
         }
         parts = [f"{count} {labels[status]}" for status, count in self.counts.items() if count]
+        what = "photographs and clips" if self.clips else "photographs"
         lines = [
-            f"{self.total} photographs in {self.seconds:.1f} s: {', '.join(parts) or 'nothing done'}"
+            f"{self.total} {what} in {self.seconds:.1f} s: {', '.join(parts) or 'nothing done'}"
             f"; {self.faces} faces.",
             f"Results: {self.directory}",
             *(f"{sentence}." for sentence in self.left_out),
@@ -66,5 +70,5 @@ class RunSummary:
             lines.append(f"Failures: {command_line('manifest', 'failed', str(self.directory))}")
         if self.interrupted:
             left = self.total - sum(self.counts.values())
-            lines.append(f"Interrupted with {left} photographs left; the same command goes on from here.")
+            lines.append(f"Interrupted with {left} {what} left; the same command goes on from here.")
         return "\n".join(lines)

@@ -96,6 +96,15 @@ class Schedule:
             del self._begun[outcome.name]
             Store(self._directory, outcome.name, "").remove()
 
+    def where(self, name: str) -> str:
+        """How far a clip has come: the stage that is under way, and how many of its chunks are left."""
+        progress = self._begun.get(name)
+        if progress is None:
+            return ""
+        if progress.links:
+            return f"{name}: find, {len(progress.waiting)} chunks left"
+        return f"{name}: segment, {len(progress.segments)} chunks left"
+
     def _go_on(self, progress: _Progress, outcome: Outcome) -> None:
         step = outcome.step or {}
         stage = step.get("stage", "probe")

@@ -46,6 +46,7 @@ def test_stages_follow_one_another_and_chunks_go_side_by_side(tmp_path: Path) ->
     tasks.took(probed("a"))
     finds = drawn(tasks)
     assert stages(finds) == [("find", 0), ("find", 1)]
+    assert tasks.where("a") == "a: find, 2 chunks left"
     tasks.took(done(finds[1]))
     assert drawn(tasks) == []
     tasks.took(done(finds[0]))
