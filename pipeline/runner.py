@@ -45,6 +45,7 @@ from pipeline.outputs import remove_leftovers
 from pipeline.progress import Progress
 from pipeline.summary import RunSummary
 from pipeline.video.schedule import Schedule
+from pipeline.video.store import remove_work_folder
 from pipeline.video.task import Clip, clip_digests
 
 ModelHashes = Callable[[Config], Mapping[str, str]]
@@ -296,6 +297,7 @@ class _Run:
         """Bring the directory in order; after a full disk as far as that goes."""
         failing = sys.exception() is not None
         steps: tuple[Callable[[], object], ...] = (
+            lambda: remove_work_folder(self._directory),
             lambda: remove_leftovers(self._directory) if may_have_leftovers else None,
             manifest.finish,
             lambda: write_run(self._directory, self._report),

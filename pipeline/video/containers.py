@@ -61,7 +61,8 @@ def probe_video(path: str) -> Timeline:
         name = f"{container.format.name.partition(',')[0]} {stream.codec_context.name}"
         time_base = Fraction(stream.time_base or 1 / _DEFAULT_RATE)
         rate = Fraction(stream.average_rate or _DEFAULT_RATE)
-        has_sound = bool(container.streams.audio)
+        voices = container.streams.audio
+        has_sound = bool(voices) and voices[0].codec_context is not None
     if not times:
         raise ClipReadError(
             f"{shown}: has no frames: it was cut off or never finished. Copy it anew, or leave it out"

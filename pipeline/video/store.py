@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -73,9 +73,12 @@ class Store:
     def remove(self) -> None:
         """Remove all of the clip's files: it is done."""
         remove_folder(self.clip_folder)
-        parent = self.clip_folder.parent
-        if parent.is_dir() and not any(parent.iterdir()):
-            remove_folder(parent)
+
+
+def remove_work_folder(output_directory: Path) -> None:
+    """Remove the folder of all clips at the end of a run, unless some are to be gone on with."""
+    with suppress(OSError):
+        (output_directory / WORK_FOLDER).rmdir()
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipeline.config import Config
 from pipeline.executors.tasks import Task
-from pipeline.manifest.digest import result_digest
+from pipeline.manifest.digest import RESULTS_VERSION, result_digest
 from pipeline.video.store import Store
 
 
@@ -60,6 +60,7 @@ def clip_digests(config: Config, model_sha256: Mapping[str, str]) -> tuple[str, 
     video = config.video.model_dump(mode="json", exclude={"clips", "animations"})
     whole = [result_digest(config, model_sha256), video, config.landmarks.read]
     search = [
+        RESULTS_VERSION,
         config.detector.model_dump(mode="json"),
         config.landmarks.model_dump(mode="json"),
         {key: video[key] for key in ("chunk_frames", "search_every")},

@@ -393,14 +393,16 @@ def test_clips_in_folders_can_be_passed_over_but_not_those_named() -> None:
     assert record_of(named)["clip"]["frames"] == 3
 
 
-def test_frames_that_cannot_be_decoded_are_told_with_their_times() -> None:
+@pytest.mark.parametrize("chunk_frames", [120, 1])
+def test_frames_that_cannot_be_decoded_are_told_with_their_times(chunk_frames: int) -> None:
     for index, picture in enumerate(pan(12)):
         path = Path(f"in/{index:03}.png")
         path.parent.mkdir(exist_ok=True)
         cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     for index in (5, 6, 9):
         Path(f"in/{index:03}.png").write_bytes(b"text")
-    record = record_of(settings(input={"paths": ["in/%03d.png"]}))
+    chunks = {"chunk_frames": chunk_frames}
+    record = record_of(settings(input={"paths": ["in/%03d.png"]}, video=chunks))
     assert record["status"] == "partial"
     assert [error["message"] for error in record["errors"]] == [
         "frames 5-6 at 0.200-0.240 s: can't be decoded",

@@ -79,10 +79,10 @@ def test_a_clip_that_fails_takes_its_parts_with_it_but_not_those_of_others(tmp_p
     tasks.took(probed("b"))
     tasks.took(Outcome("a", None))
     assert {part.name for part in drawn(tasks)} == {"b"}
-    work = tmp_path / ".uncrop-clips"
     from pipeline.video.store import Store
 
-    Store(tmp_path, "a", "k").clip_folder.mkdir(parents=True)
+    work = Store(tmp_path, "a", "k").clip_folder
+    work.mkdir(parents=True)
     tasks.took(done(in_hand[1]))  # type: ignore[arg-type]
     assert not work.exists()
 
