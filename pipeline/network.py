@@ -16,7 +16,7 @@ from pipeline.crop import FaceCrop
 from pipeline.engines.base import Engine
 from pipeline.errors import ModelFormatError, SegmentationError
 from pipeline.models.catalogue import ModelFiles
-from pipeline.scores import CropScores, Floats, Pixels
+from pipeline.scores import CropScores, Floats, Pixels, disagreement
 
 MEAN_BGR = np.array([104.00698793, 116.66876762, 122.67891434], np.float32)
 """Mean of the training pictures, BGR, 0-255 (face_seg.h)."""
@@ -119,7 +119,7 @@ class FaceNetwork:
             The network has a number of classes with no known face channel.
         """
         inputs = [self._preprocess(crop.pixels) for crop in crops]
-        margins: dict[int, Floats] = {}
+        margins: dict[int, tuple[Floats, float | None]] = {}
         by_shape: dict[tuple[int, ...], list[int]] = {}
         for index, array in enumerate(inputs):
             by_shape.setdefault(array.shape, []).append(index)
@@ -127,10 +127,10 @@ class FaceNetwork:
             for start in range(0, len(indices), self.batch_size):
                 chosen = indices[start : start + self.batch_size]
                 batch = np.stack([inputs[index] for index in chosen])
-                for index, margin in zip(chosen, self._predict(batch), strict=True):
-                    margins[index] = margin
+                for index, predicted in zip(chosen, self._predict(batch), strict=True):
+                    margins[index] = predicted
         return [
-            CropScores(margins[index], crop, self.limited_size_wh(crop.size_wh))
+            CropScores(margins[index][0], crop, self.limited_size_wh(crop.size_wh), margins[index][1])
             for index, crop in enumerate(crops)
         ]
 
@@ -158,13 +158,15 @@ class FaceNetwork:
         centred = image.astype(np.float32) - MEAN_BGR
         return np.ascontiguousarray(centred.transpose(2, 0, 1))
 
-    def _predict(self, batch: Floats) -> Floats:
-        """(n, 3, H, W) to margins (n, H, W)."""
-        margin = self._margin_of_scores(batch)
-        if self.mirror:
-            mirrored = np.ascontiguousarray(batch[:, :, :, ::-1])
-            margin = (margin + self._margin_of_scores(mirrored)[:, :, ::-1]) * np.float32(0.5)
-        return margin
+    def _predict(self, batch: Floats) -> list[tuple[Floats, float | None]]:
+        """(n, 3, H, W) to n margins (H, W), each with the disagreement of crop and mirror image."""
+        margins = self._margin_of_scores(batch)
+        if not self.mirror:
+            return [(margin, None) for margin in margins]
+        mirrored = self._margin_of_scores(np.ascontiguousarray(batch[:, :, :, ::-1]))[:, :, ::-1]
+        means = (margins + mirrored) * np.float32(0.5)
+        apart = [disagreement(one, other) for one, other in zip(margins, mirrored, strict=True)]
+        return list(zip(means, apart, strict=True))
 
     def _margin_of_scores(self, batch: Floats) -> Floats:
         scores = self.engine.predict(batch)

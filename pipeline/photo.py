@@ -335,7 +335,7 @@ class PhotoSegmenter:
         alpha = np.rint(probability(crop_margin) * 255).astype(np.uint8) if soft else None
         smallest = np.finfo(np.float32).tiny
         winning = np.maximum(crop_margin, smallest) * inside
-        return FaceResult(face, scores.crop, mask, alpha, score), winning
+        return FaceResult(face, scores.crop, mask, alpha, score, scores.mirror_disagreement), winning
 
 
 def _size_wh(image: Pixels) -> tuple[int, int]:

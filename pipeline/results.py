@@ -55,6 +55,9 @@ class FaceResult:
         (crop height, crop width) uint8, 0-255: probability of face, or None unless soft masks were asked for.
     score
         Mean probability of face over the mask's pixels, 0-1; 0 when the mask is empty.
+    mirror_disagreement
+        Share of the face's pixels, 0-1, that the network decides otherwise in the mirrored crop; None without
+        ``network.mirror``.
     """
 
     landmarks: FaceLandmarks
@@ -62,6 +65,7 @@ class FaceResult:
     mask: NDArray[np.uint8]
     alpha: NDArray[np.uint8] | None
     score: float
+    mirror_disagreement: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -33,6 +33,9 @@ class CropScores:
     limited_size_wh
         Width and height in pixels to which the crop was shrunk before it was stretched to the grid
         (``network.max_side_px``); the crop's own size where it was not.
+    mirror_disagreement
+        How far the crop and its mirror image were apart (see `disagreement`); None without
+        ``network.mirror``.
 
     Raises
     ------
@@ -43,6 +46,7 @@ class CropScores:
     margin: Floats
     crop: FaceCrop
     limited_size_wh: tuple[int, int]
+    mirror_disagreement: float | None = None
 
     def __post_init__(self) -> None:
         if self.margin.ndim != 2 or self.margin.dtype != np.float32 or not self.margin.size:
@@ -108,6 +112,19 @@ class CropScores:
         method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
         crop_margin = _resize(self.margin, self.crop.size_wh, method)
         return refine(_positive(crop_margin)), crop_margin
+
+
+def disagreement(one: Floats, other: Floats) -> float:
+    """Share of the pixels that either margin takes for face which only one of them does: 0 alike, 1 disjoint.
+
+    Parameters
+    ----------
+    one, other
+        (h, w) float32 margins on one grid.
+    """
+    first, second = one > 0, other > 0
+    either = np.count_nonzero(first | second)
+    return np.count_nonzero(first != second) / either if either else 0.0
 
 
 def probability(margin: Floats) -> Floats:

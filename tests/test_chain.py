@@ -15,6 +15,7 @@ from PIL import Image
 
 from pipeline.config import Config, load_config
 from pipeline.images import read_photo
+from pipeline.manifest.records import face_entry
 from pipeline.metrics import compare
 from pipeline.photo import PhotoSegmenter
 from pipeline.runner import run
@@ -73,6 +74,15 @@ def test_a_mirrored_photo_gives_the_mirrored_mask(segmenter: PhotoSegmenter) -> 
     mask = segmenter.segment(photo).mask
     mirrored = segmenter.segment(np.ascontiguousarray(photo[:, ::-1])).mask
     assert compare(mirrored[:, ::-1] > 0, mask > 0).iou > 0.95
+
+
+def test_with_mirroring_the_manifest_says_how_far_the_two_were_apart() -> None:
+    photo = read_photo(SAMPLES / "obama.jpg", max_pixels=10**7).pixels
+    config = load_config(overrides=["network.mirror=true"])
+    with PhotoSegmenter.from_config(config) as segmenter:
+        result = segmenter.segment(photo)
+    share = face_entry(1, result.faces[0], result, {})["mirror_disagreement"]
+    assert 0 < share < 0.1
 
 
 @pytest.fixture(scope="module")

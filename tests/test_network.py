@@ -145,6 +145,20 @@ def test_mirror_averages_with_the_mirrored_crop() -> None:
     (plain,) = FaceNetwork(RecordingEngine(), (4, 4)).scores([crop])
     (mirrored,) = FaceNetwork(LeftEngine(), (4, 4), mirror=True).scores([crop])
     np.testing.assert_allclose(mirrored.margin - plain.margin, [[50, 0, 0, 50]] * 4, atol=1e-3)
+    assert (plain.mirror_disagreement, mirrored.mirror_disagreement) == (None, 0.0)
+
+
+def test_it_is_told_how_far_the_mirrored_crop_is_apart() -> None:
+    class Lopsided(RecordingEngine):
+        def predict(self, batch: Floats) -> Floats:
+            scores = np.zeros((len(batch), 2, 4, 8), np.float32)
+            scores[:, 1, :, :5] = 1  # the left five of eight columns, whatever is shown
+            scores[:, 0, :, 5:] = 1
+            return scores
+
+    crops = [face(8, 4, seed) for seed in range(3)]
+    for scores in FaceNetwork(Lopsided(), (8, 4), mirror=True, batch_size=2).scores(crops):
+        assert scores.mirror_disagreement == pytest.approx(6 / 8)  # columns 3 and 4 alone are face in both
 
 
 @pytest.mark.parametrize(

@@ -142,6 +142,7 @@ def test_turned_faces_are_written_upright_with_the_way_back(tmp_path: Path, turn
     _, (files,) = write_outputs(whole, photo(), 6, "x", config(tmp_path, **ALL))
     entry = face_entry(1, turned, whole, files)
     assert entry["turn_degrees"] == 90 * turn
+    assert "mirror_disagreement" not in entry
     x, y, width, height = entry["box_xywh"]
     for kind, expected in (("crop_masks", lying), ("crops", photo()[y : y + height, x : x + width])):
         written = read(tmp_path / files[kind])

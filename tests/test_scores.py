@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from landmarks.geometry import Box
 from pipeline.crop import FaceCrop, crop_face
-from pipeline.scores import CropScores, probability
+from pipeline.scores import CropScores, disagreement, probability
 
 Pixels = NDArray[np.uint8]
 
@@ -83,6 +83,13 @@ def test_wrong_values_are_named() -> None:
         CropScores(np.zeros((0, 2), np.float32), face(2, 2), (2, 2))
     with pytest.raises(ValueError, match=r"CropScores.limited_size_wh: expected at least 1, got \(2, 0\)"):
         CropScores(np.zeros((2, 2), np.float32), face(2, 2), (2, 0))
+
+
+def test_disagreement_is_a_share_of_the_face() -> None:
+    one = np.array([[1, 1, -1, -1]], np.float32)
+    other = np.array([[-1, 1, 1, -1]], np.float32)
+    assert disagreement(one, other) == pytest.approx(2 / 3)
+    assert (disagreement(one, one), disagreement(one, -one), disagreement(-abs(one), -abs(one))) == (0, 1, 0)
 
 
 def test_probability_is_the_softmax_of_the_two_scores() -> None:

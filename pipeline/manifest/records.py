@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from os import fsencode
+from os import fsdecode, fsencode
 from typing import Any
 
 import numpy as np
@@ -59,6 +59,12 @@ def path_entry(key: str, path: str) -> dict[str, str]:
     return {key: shown} if shown == path else {key: shown, f"{key}_bytes": fsencode(path).hex()}
 
 
+def recorded_path(record: Mapping[str, Any]) -> str:
+    """The path that `path_entry` has put into a record as ``photo``."""
+    given = record.get("photo_bytes")
+    return fsdecode(bytes.fromhex(given)) if given else str(record["photo"])
+
+
 def error_entry(error: StageError) -> ErrorEntry:
     """An error for the manifest."""
     return {"stage": error.stage, "type": error.type, "message": error.message}
@@ -68,7 +74,7 @@ def face_entry(number: int, face: FaceResult, result: PhotoResult, files: dict[s
     """A face for the manifest; see `FaceEntry`."""
     detection = face.landmarks.detection
     area = np.count_nonzero(result.instances[face.crop.frame_slices] == number)
-    return {
+    entry: FaceEntry = {
         "number": number,
         "box_xywh": [face.crop.box.x, face.crop.box.y, face.crop.box.width, face.crop.box.height],
         "turn_degrees": 90 * face.crop.turn,
@@ -82,6 +88,9 @@ def face_entry(number: int, face: FaceResult, result: PhotoResult, files: dict[s
         "area_px": int(area),
         "files": files,
     }
+    if face.mirror_disagreement is not None:
+        entry["mirror_disagreement"] = round(face.mirror_disagreement, 6)
+    return entry
 
 
 def recorded_files(record: Mapping[str, Any]) -> list[str]:

@@ -50,7 +50,8 @@ class FaceEntry(TypedDict):
 
     ``turn_degrees``: 0, 90, 180 or 270, by which the crop was turned counter-clockwise for the head to stand
     upright. ``numpy.rot90(crop_mask, -turn_degrees // 90)`` lies in the photograph at ``box_xywh``.
-    ``track_id``: which person of a clip it is.
+    ``track_id``: which person of a clip it is. ``mirror_disagreement``: with ``network.mirror``, the share of
+    the face's pixels that the network decides otherwise in the mirrored crop.
     """
 
     number: int
@@ -62,6 +63,7 @@ class FaceEntry(TypedDict):
     area_px: int
     files: dict[str, str]
     track_id: NotRequired[int | None]
+    mirror_disagreement: NotRequired[float]
 
 
 @with_config(_OPEN)
