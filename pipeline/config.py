@@ -264,6 +264,14 @@ def shaping(section: BaseModel) -> dict[str, Any]:
     return values
 
 
+def recorded_config(values: object) -> Config:
+    """The configuration in a ``run.json``, of earlier versions too; the default one where it is none."""
+    try:
+        return Config.model_validate(_renamed(values, None, []) if isinstance(values, dict) else {})
+    except (ValidationError, AttributeError, TypeError):
+        return Config()
+
+
 def load_config(
     path: str | Path | None = None,
     overrides: Iterable[str] = (),
@@ -360,17 +368,20 @@ def _read_yaml(path: Path, problems: list[Problem]) -> dict[str, Any]:
     return {}
 
 
-def _renamed(layer: Mapping[str, Any], source: str, problems: list[Problem]) -> dict[str, Any]:
-    """The values of one source with the keys of earlier versions under their names of today."""
+def _renamed(layer: Mapping[str, Any], source: str | None, problems: list[Problem]) -> dict[str, Any]:
+    """The values of one source with the keys of earlier versions under their names of today.
+
+    What a user may write anew is warned of; a source of None is a record, which nobody is to change.
+    """
     renamed = dict(layer)
     for old, new in RENAMED.items():
         (old_section, old_key), (section, key) = old.split("."), new.split(".")
         given, target = renamed.get(old_section), renamed.get(section) or {}
         if not isinstance(given, dict) or old_key not in given or not isinstance(target, dict):
             continue
-        if key in target:
+        if source is not None and key in target:
             problems.append(Problem(source, old, f"is called {new} now, which is given too; keep that one"))
-        else:
+        elif source is not None:
             _log.warning("%s: %s is called %s now; the old name will go", source, old, new)
         value = given[old_key]
         renamed[old_section] = {name: given[name] for name in given if name != old_key}

@@ -12,7 +12,6 @@ import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
-from os import fsdecode
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import UsageError
 from pipeline.manifest.journal import read_manifest, read_run
+from pipeline.manifest.records import recorded_path
 from pipeline.video.flow import carried, flow_between
 from pipeline.video.reader import probe, read_frames
 
@@ -107,7 +107,7 @@ def write_clips_csv(path: Path, figures: Sequence[TemporalFigures]) -> None:
 
 
 def _figures(directory: Path, record: Mapping[str, Any], start: Path) -> TemporalFigures:
-    path = fsdecode(bytes.fromhex(record["photo_bytes"])) if "photo_bytes" in record else record["photo"]
+    path = recorded_path(record)
     masks = directory / record["files"]["masks"]
     warped, plain = [], []
     for before, now in _pairs(str(start / path), str(masks), record["clip"]["cuts"]):

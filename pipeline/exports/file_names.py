@@ -9,6 +9,7 @@ from typing import Any
 
 from pipeline.errors import UsageError
 from pipeline.files import printable
+from pipeline.manifest.records import recorded_path
 
 
 class FileNames:
@@ -29,9 +30,7 @@ class FileNames:
 
     def path(self, record: Mapping[str, Any]) -> str:
         """Absolute path of a photograph; bytes that are no UTF-8 are surrogate escapes."""
-        raw = record.get("photo_bytes")
-        path = os.fsdecode(bytes.fromhex(raw)) if raw else str(record["photo"])
-        return str(Path(self._working_directory, path))
+        return str(Path(self._working_directory, recorded_path(record)))
 
     def name(self, record: Mapping[str, Any]) -> str:
         r"""Name of a photograph, with ``/``; what is no text is shown as ``\x..``.

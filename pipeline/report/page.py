@@ -66,11 +66,17 @@ def render(statistics: RunStatistics, run: Mapping[str, Any], pictures: Pictures
 
 def _numbers(statistics: RunStatistics) -> str:
     tiles = [
-        ("photographs", statistics.photographs),
+        ("photographs", statistics.photographs - statistics.clips),
         ("faces", statistics.faces),
         ("without a face", statistics.statuses["no_face"]),
         ("failed", statistics.statuses["failed"]),
     ]
+    if statistics.clips:
+        tiles += [
+            ("clips", statistics.clips),
+            ("frames of clips", statistics.clip_frames),
+            ("people followed in clips", statistics.tracks),
+        ]
     inner = "".join(f"<div><dt>{escape(name)}</dt><dd>{number:,}</dd></div>" for name, number in tiles)
     return f'<dl class="tiles">{inner}</dl>'
 

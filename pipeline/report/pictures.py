@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmarks.geometry import Box
+from pipeline.config import InputConfig
 from pipeline.crop import crop_face
 from pipeline.errors import ImageReadError
 from pipeline.images import read_photo, to_stored_orientation
@@ -20,7 +21,7 @@ OUTLINE_RGB = (255, 40, 40)
 _INVERSE_ORIENTATION = {6: 8, 8: 6}
 
 
-def face_picture(sample: FaceSample, output: Path, photos: Path, *, max_pixels: int) -> bytes | None:
+def face_picture(sample: FaceSample, output: Path, photos: Path, settings: InputConfig) -> bytes | None:
     """Make the picture of a face with the outline of its mask.
 
     Parameters
@@ -31,8 +32,8 @@ def face_picture(sample: FaceSample, output: Path, photos: Path, *, max_pixels: 
         The output directory.
     photos
         Where relative paths of photographs start.
-    max_pixels
-        Larger photographs are not read.
+    settings
+        ``input`` of the run: larger photographs are not read, transparent ones lie on its background.
 
     Returns
     -------
@@ -40,7 +41,9 @@ def face_picture(sample: FaceSample, output: Path, photos: Path, *, max_pixels: 
         A JPEG, at most `SIDE_PX` on its longer side; None when the photograph is not there any more.
     """
     try:
-        photo = read_photo(photos / sample.photo, max_pixels=max_pixels)
+        photo = read_photo(
+            photos / sample.photo, max_pixels=settings.max_pixels, background_rgb=settings.background_rgb
+        )
     except ImageReadError:
         return None
     crop = crop_face(photo.pixels, Box(*sample.box_xywh))

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipeline.manifest.records import recorded_path
+
 SIZE_EDGES_PX = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 """Where one bar of the sizes ends and the next begins: side of the detection's box."""
 
@@ -97,7 +99,9 @@ class RunStatistics:
     statuses
         Photographs by status.
     faces
-        Faces in all.
+        Faces in all, those of clips left out.
+    clips, clip_frames, tracks
+        How many of the ``statuses`` are clips that did not fail, their frames, and people followed in them.
     reasons
         (stage, type of error) to photographs.
     examples
@@ -112,6 +116,9 @@ class RunStatistics:
 
     statuses: Counter[str] = field(default_factory=Counter)
     faces: int = 0
+    clips: int = 0
+    clip_frames: int = 0
+    tracks: int = 0
     reasons: Counter[tuple[str, str]] = field(default_factory=Counter)
     examples: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     sizes_px: Histogram = field(default_factory=lambda: Histogram(SIZE_EDGES_PX))
@@ -145,7 +152,11 @@ class RunStatistics:
             if stage != "total":
                 self.seconds[stage] += seconds
         faces = record.get("faces", ())
-        if record["status"] != "failed":
+        if "clip" in record:
+            self.clips += 1
+            self.clip_frames += record["clip"]["frames"]
+            self.tracks += len(record["clip"]["tracks"])
+        elif record["status"] != "failed":
             self.faces_per_photo.add(len(faces))
         for face in faces:
             self._add_face(record, face)
@@ -155,7 +166,7 @@ class RunStatistics:
         stored = record.get("orientation") == "stored"
         sample = FaceSample(
             name=record["name"],
-            photo=record["photo"],
+            photo=recorded_path(record),
             number=face["number"],
             box_xywh=tuple(face["box_xywh"]),
             side_px=float(width * height) ** 0.5,

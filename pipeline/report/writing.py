@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.config import InputConfig
+from pipeline.config import recorded_config
 from pipeline.manifest.journal import read_manifest, read_run
 from pipeline.outputs import write_atomically
 from pipeline.report.page import render
@@ -39,11 +39,9 @@ def write_report(output: Path, path: Path | None = None, *, pictures: bool = Tru
     run = read_run(output)
     statistics = gather(read_manifest(output))
     photos = Path(run.get("working_directory", "."))
-    max_pixels = run.get("config", {}).get("input", {}).get("max_pixels", InputConfig().max_pixels)
+    settings = recorded_config(run.get("config")).input
     sheets = {
-        title: [
-            (sample, face_picture(sample, output, photos, max_pixels=max_pixels)) for sample in best.samples()
-        ]
+        title: [(sample, face_picture(sample, output, photos, settings)) for sample in best.samples()]
         for title, best in statistics.sheets.items()
         if pictures
     }

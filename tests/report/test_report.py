@@ -2,7 +2,9 @@
 
 import html.parser
 import json
+import os
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,8 @@ import pytest
 from PIL import Image
 
 from pipeline.cli import main
-from pipeline.config import Config
+from pipeline.config import Config, InputConfig, recorded_config
+from pipeline.report.page import render
 from pipeline.report.statistics import SAMPLES, Best, FaceSample, Histogram, gather
 from pipeline.report.writing import write_report
 from pipeline.runner import run
@@ -153,6 +156,67 @@ def test_made_at_the_end_of_a_run_when_asked_for(tmp_path: Path, monkeypatch: py
     assert "<dt>without a face</dt><dd>1</dd>" in Path("with/report.html").read_text("utf-8")
 
 
+OLD = Path(__file__).parents[1] / "data" / "version_0_1_0"
+
+
+def test_the_output_of_version_0_1_0(tmp_path: Path) -> None:
+    shutil.copytree(OLD, tmp_path / "masks")
+    (tmp_path / "masks/run.json").write_text(
+        json.dumps(json.loads((OLD / "run.json").read_text()) | {"working_directory": str(tmp_path)})
+    )
+    text = write_report(tmp_path / "masks").read_text("utf-8")
+    assert "<dt>photographs</dt><dd>5</dd>" in text
+    assert "<dt>faces</dt><dd>3</dd>" in text
+    assert text.count("photograph not found") == 4 * 3
+
+
+def test_the_configuration_that_0_1_0_recorded_is_understood() -> None:
+    made = json.loads((OLD / "run.json").read_text())["config"]
+    made["network"]["mirror"] = True
+    config = recorded_config(made)
+    assert (config.network.mirror, config.scores.jaw_penalty) == (True, made["refine"]["jaw_penalty"])
+    nonsense: tuple[object, ...] = (None, [], {"input": 5}, {"no such": {}})
+    for senseless in nonsense:
+        assert recorded_config(senseless) == Config()
+
+
+def test_half_a_run_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    output = photographs_of_a_run(tmp_path)
+    (output / "run.json").unlink()
+    with (output / "manifest.jsonl").open("ab") as file:
+        file.write(b'{"name": "cut')
+    page = write_report(output).read_text("utf-8")
+    assert "<dt>photographs</dt><dd>6</dd>" in page
+    assert Parsed(page).links
+
+
+def test_clips_are_counted_by_themselves() -> None:
+    clip = {"frames": 250, "tracks": [{}, {}]}
+    statistics = gather([record("a", "ok", face()), record("b.mp4", clip=clip), record("c", "no_face")])
+    assert (statistics.clips, statistics.clip_frames, statistics.tracks) == (1, 250, 2)
+    assert (statistics.faces_per_photo.counts[0], statistics.faces) == (1, 1)
+    page = render(statistics, {}, {})
+    assert "<dt>photographs</dt><dd>2</dd>" in page
+    assert "<dt>clips</dt><dd>1</dd>" in page
+    assert "<dt>clips</dt>" not in render(gather([record("a")]), {}, {})
+
+
+def test_pictures_of_photographs_whose_names_are_no_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = os.fsdecode(b"in/caf\xe9.png")
+    write_photo(Path(name), 1)
+    config = Config.model_validate(
+        {"input": {"paths": ["in"]}, "output": {"directory": "out"}, "execution": {"executor": "serial"}}
+    )
+    run(config, quiet=True, factory=stand_ins.obedient, model_hashes=stand_ins.no_models)
+    page = write_report(tmp_path / "out").read_text("utf-8")
+    assert "photograph not found" not in page
+    assert len(Parsed(page).links) == 4
+
+
 def test_no_run_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", str(tmp_path)]) == 2
     assert "name the output directory of a run" in capsys.readouterr().err
@@ -170,7 +234,7 @@ def test_outlines_lie_on_turned_photographs(tmp_path: Path, monkeypatch: pytest.
     stored[5:15, 10:20] = 1  # upright: rows 10 to 19, columns 25 to 34
     Image.fromarray(stored).save("map.png")
     sample = FaceSample("turned", "turned.png", 1, (20, 5, 20, 20), 20.0, 1.0, "map.png", 6)
-    jpeg = face_picture(sample, tmp_path, tmp_path, max_pixels=10**6)
+    jpeg = face_picture(sample, tmp_path, tmp_path, InputConfig())
     assert jpeg is not None
     Path("small.jpg").write_bytes(jpeg)
     red = np.asarray(Image.open("small.jpg").convert("RGB")).astype(int)[:, :, 0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -19,6 +18,7 @@ from pipeline.environment import usable_cores
 from pipeline.errors import ImageReadError, UsageError
 from pipeline.images import Photo, read_photo
 from pipeline.manifest.journal import MANIFEST_NAME
+from pipeline.manifest.records import recorded_path
 from pipeline.server.review.index import PhotoIndex
 from pipeline.server.review.pictures import (
     PictureCache,
@@ -156,9 +156,7 @@ class Album:
         ImageReadError
             It is not there any more, or damaged.
         """
-        given = record.get("photo_bytes")
-        path = os.fsdecode(bytes.fromhex(given)) if given else record["photo"]
-        whole = self._working_directory / path
+        whole = self._working_directory / recorded_path(record)
         settings = self._config.input
 
         def make() -> Photo:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from pipeline.config import Config
+from pipeline.config import recorded_config
 from pipeline.inputs import list_photos
 from pipeline.manifest.journal import read_run
 from pipeline.server.review.album import Album
@@ -52,7 +50,7 @@ def review(
 def open_album(output: Path, inputs: Sequence[str], who: str) -> tuple[Album, FaceTool]:
     """Make what the page shows, and what segments further faces: with the configuration of the run."""
     run = read_run(output)
-    config = config_of(run.get("config"))
+    config = recorded_config(run.get("config"))
     others = {}
     if inputs:
         output.mkdir(parents=True, exist_ok=True)
@@ -60,11 +58,3 @@ def open_album(output: Path, inputs: Sequence[str], who: str) -> tuple[Album, Fa
         others = {photo.name: photo.path for photo in list_photos(listed.input, output_directory=output)}
     working_directory = Path(run.get("working_directory", Path.cwd()))
     return Album(output, config, working_directory, others, who), FaceTool(config)
-
-
-def config_of(values: object) -> Config:
-    """The configuration that a run has recorded; the default one where it is none of this version."""
-    try:
-        return Config.model_validate(values or {})
-    except ValidationError:
-        return Config()
