@@ -135,9 +135,10 @@ class LandmarksConfig(_Section):
 
 
 class FacesConfig(_Section):
-    """Which of the faces found are segmented."""
+    """Which of the faces found are segmented, and how sure it must be of each to keep it."""
 
     select: Literal["main", "largest", "all"] = "all"
+    min_confidence: Annotated[float, Field(ge=0, le=1)] = 0.0
 
 
 class CropConfig(_Section):

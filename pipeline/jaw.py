@@ -32,7 +32,12 @@ _SUBPIXEL_BITS = 4
 
 
 def held_to_jaw(
-    scores: CropScores, points: NDArray[np.integer[Any]], *, penalty: float, support: float
+    scores: CropScores,
+    points: NDArray[Any],
+    *,
+    penalty: float,
+    support: float,
+    overstepped: float,
 ) -> CropScores:
     """The scores of a crop with what the jaw line says, as far as the network does not contradict it.
 
@@ -50,14 +55,16 @@ def held_to_jaw(
     support
         ``scores.jaw_support``: score gained on the jaw line by crops that the network sees enlarged, less by
         those up to twice the grid's size.
+    overstepped
+        Share of the face beyond the line, 0-1, by `overstepping`.
     """
     support *= small_crop_share(scores.crop.size_wh, scores.grid_size_wh)
     if not penalty and not support:
         return scores
-    on_grid = scores.to_grid(points)
-    trust = jaw_trust(overstepping(scores.margin, on_grid))
+    trust = jaw_trust(overstepped)
     if not trust:
         return scores
+    on_grid = scores.to_grid(points)
     shape_hw = scores.margin.shape[0], scores.margin.shape[1]
     evidence = jaw_evidence(on_grid, shape_hw, penalty=trust * penalty, support=trust * support)
     return scores.plus(evidence)

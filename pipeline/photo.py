@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from landmarks.finder import FaceFinder
 from landmarks.geometry import FaceLandmarks
 from landmarks.selection import select_faces
+from pipeline.confidence import LANDMARKS, RIGHT, read_clues, weighed
 from pipeline.config import Config
 from pipeline.crop import FaceCrop
 from pipeline.errors import DetectionError, EngineError, PhotoError, SegmentationError
 from pipeline.framing import frame_face
 from pipeline.images import read_photo
-from pipeline.jaw import held_to_jaw
+from pipeline.jaw import held_to_jaw, overstepping
 from pipeline.loading import describe, load_finder, load_network
 from pipeline.neighbours import without_neighbours
 from pipeline.network import FaceNetwork
@@ -194,7 +195,7 @@ class PhotoSegmenter:
         Returns
         -------
         PhotoResult
-            As of `segment`; its faces are in the order given.
+            As of `segment`; its faces are in the order given, less those below ``faces.min_confidence``.
 
         Raises
         ------
@@ -215,6 +216,14 @@ class PhotoSegmenter:
         if errors and not result.faces:
             message = f"none of {len(faces)} faces could be segmented; the first: {errors[0].message}"
             raise SegmentationError(message, stage=errors[0].stage)
+        doubted = [
+            face.landmarks for face in result.faces if face.confidence < self.config.faces.min_confidence
+        ]
+        if doubted:
+            with stages.stage("uncrop"):
+                believed = [(face, scores) for face, scores in scored if not _is_one_of(face, doubted)]
+                known = [head for head in heads if not _is_one_of(head, doubted)]
+                result = self.decide(believed, frame_size_wh, errors=errors, heads=known)
         return replace(result, timings=stages.rounded(6))
 
     def describe(self) -> dict[str, Any]:
@@ -326,7 +335,14 @@ class PhotoSegmenter:
         settings = self.config.scores
         others = [head.points for head in heads if head is not face] if settings.neighbours else []
         own = without_neighbours(scores, points, others)
-        held = held_to_jaw(own, points, penalty=settings.jaw_penalty, support=settings.jaw_support)
+        overstepped = overstepping(own.margin, own.to_grid(points))
+        held = held_to_jaw(
+            own,
+            points,
+            penalty=settings.jaw_penalty,
+            support=settings.jaw_support,
+            overstepped=overstepped,
+        )
         refine = partial(refine_mask, **self.config.refine.model_dump())
         mask, crop_margin = held.decide(upsample=self.config.network.upsample, refine=refine)
         inside = mask > 0
@@ -335,7 +351,15 @@ class PhotoSegmenter:
         alpha = np.rint(probability(crop_margin) * 255).astype(np.uint8) if soft else None
         smallest = np.finfo(np.float32).tiny
         winning = np.maximum(crop_margin, smallest) * inside
-        return FaceResult(face, scores.crop, mask, alpha, score, scores.mirror_disagreement), winning
+        clues = read_clues(face, own, network=score, overstepped=overstepped)
+        confidence, quality = weighed(clues, RIGHT), weighed(clues, LANDMARKS)
+        apart = scores.mirror_disagreement
+        return FaceResult(face, scores.crop, mask, alpha, score, apart, confidence, quality), winning
+
+
+def _is_one_of(face: FaceLandmarks, faces: Sequence[FaceLandmarks]) -> bool:
+    """By identity: two faces may have equal landmarks."""
+    return any(face is other for other in faces)
 
 
 def _size_wh(image: Pixels) -> tuple[int, int]:

@@ -58,6 +58,11 @@ class FaceResult:
     mirror_disagreement
         Share of the face's pixels, 0-1, that the network decides otherwise in the mirrored crop; None without
         ``network.mirror``.
+    confidence
+        How likely the mask is that of a real face, 0-1 (`pipeline.confidence`): of faces with 0.9 nine in ten
+        are; 1 where nobody judged.
+    landmark_quality
+        How likely the landmarks lie where they should, 0-1 (`pipeline.confidence`); 1 where nobody judged.
     """
 
     landmarks: FaceLandmarks
@@ -66,6 +71,8 @@ class FaceResult:
     alpha: NDArray[np.uint8] | None
     score: float
     mirror_disagreement: float | None = None
+    confidence: float = 1.0
+    landmark_quality: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

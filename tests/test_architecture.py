@@ -50,6 +50,7 @@ LAYERS = (
         "pipeline.outline",
         "pipeline.jaw",
         "pipeline.neighbours",
+        "pipeline.confidence",
         "pipeline.refine",
         "pipeline.network",
     ),

@@ -85,6 +85,8 @@ def face_entry(number: int, face: FaceResult, result: PhotoResult, files: dict[s
         },
         "landmarks": face.landmarks.points.tolist(),
         "score": round(face.score, 6),
+        "confidence": round(face.confidence, 4),
+        "landmark_quality": round(face.landmark_quality, 4),
         "area_px": int(area),
         "files": files,
     }

@@ -50,6 +50,9 @@ class FaceEntry(TypedDict):
 
     ``turn_degrees``: 0, 90, 180 or 270, by which the crop was turned counter-clockwise for the head to stand
     upright. ``numpy.rot90(crop_mask, -turn_degrees // 90)`` lies in the photograph at ``box_xywh``.
+    ``score``: mean probability of face over the mask. ``confidence``: of faces with 0.9 nine in ten are right
+    (the mask has an intersection over union of 0.7 with a real face's). ``landmark_quality``: how likely the
+    landmarks lie within a twentieth of the face's width, on average.
     ``track_id``: which person of a clip it is. ``mirror_disagreement``: with ``network.mirror``, the share of
     the face's pixels that the network decides otherwise in the mirrored crop.
     """
@@ -60,6 +63,8 @@ class FaceEntry(TypedDict):
     detection: DetectionEntry
     landmarks: Annotated[list[PointXy], Field(min_length=68, max_length=68)]
     score: float
+    confidence: NotRequired[Annotated[float, Field(ge=0, le=1)]]
+    landmark_quality: NotRequired[Annotated[float, Field(ge=0, le=1)]]
     area_px: int
     files: dict[str, str]
     track_id: NotRequired[int | None]
