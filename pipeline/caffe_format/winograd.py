@@ -12,7 +12,7 @@ in operators of ONNX Runtime:
 4. the tiles put together: two transpositions, of which one moves whole rows.
 
 Where a 2x2 pooling follows, the rows of A^T x A^T are ordered so that the four numbers of a pooling window
-lie in four blocks; their largest is taken first, and steps 3 and 4 go on with a quarter of the numbers. Where
+follow each other; their largest is taken before the bias, and the rest has a quarter of the numbers. Where
 another such convolution follows without padding, what the last tiles have too much is left for it to ignore.
 
 Tried and not kept, on FCN-8s with 500x500 pixels (AVX-512, one thread):

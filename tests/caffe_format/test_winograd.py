@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
+from benchmarks.agreement import heavy_tailed
 from pipeline.caffe_format import subpixel
 from pipeline.caffe_format.fcn8s import random_fcn8s
 from pipeline.caffe_format.layers import FloatArray
@@ -69,19 +70,6 @@ def test_fcn8s_with_every_convolution_fast(classes: int, size: int, window: int,
     fast = assert_same_scores(network, always(window), share)
     assert operators(fast)["FusedMatMul"] == 14
     assert operators(fast)["MaxPool"] == 5
-
-
-def heavy_tailed(network: CaffeNetwork, seed: int) -> CaffeNetwork:
-    """The same network with weights of a Student's t distribution of 2.1 degrees of freedom."""
-    rng = np.random.default_rng(seed)
-    blobs = [
-        [
-            (rng.standard_t(2.1, blob.shape) * blob.std() / 3).astype(np.float32) if blob.ndim == 4 else blob
-            for blob in layer.blobs
-        ]
-        for layer in network.layers
-    ]
-    return network.with_blobs(blobs)
 
 
 @pytest.mark.parametrize("seed", range(3))
