@@ -33,7 +33,7 @@ CONFIRMED = 0.3
 _FARTHEST = 0.6
 _SCALES = (0.75, 1.33)
 _AGAIN = 0.08
-_SAMPLED_AT_ONCE = 2.0
+_SAMPLED_AT_ONCE = 4.0  # pixels of the photograph a pixel of the patch; dlib looks at single pixels, too
 
 # Box of the detector in terms of the landmarks: centre relative to their mean along the face's own axes, and
 # side, in units of their root mean square distance from the mean; x moves with the nose. Medians and least
@@ -176,7 +176,7 @@ def likeness(first: Sight, second: Sight) -> float:
 
 
 def _patch(image: Pixels, candidate: Candidate) -> View:
-    """The upright neighbourhood of a face; sampled at once where no pixels are skipped by that."""
+    """The upright neighbourhood of a face; sampled at once unless far too many pixels are skipped by that."""
     scale = candidate.side / (PATCH_PX * PATCH_SHARE)
     if scale > _SAMPLED_AT_ONCE:
         return upright_patch(image, candidate, PATCH_PX, PATCH_SHARE)
