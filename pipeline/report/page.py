@@ -47,7 +47,7 @@ def render(statistics: RunStatistics, run: Mapping[str, Any], pictures: Pictures
         '<div class="charts">',
         _bars("Faces by size", "side of the face, pixels", statistics.sizes_px),
         _bars("Faces by score", "mean probability of face within the mask", statistics.scores),
-        _bars("Photographs by number of faces", "faces", statistics.faces_per_photo),
+        _bars("Photographs by number of faces", "faces", statistics.faces_per_photo, whole=True),
         _stages(statistics),
         "</div>",
         *(_sheet(title, faces) for title, faces in pictures.items() if faces),
@@ -113,10 +113,15 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: set[int]
     return f'<div class="wide"><table>{inner}</table></div>'
 
 
-def _bars(title: str, unit: str, histogram: Histogram) -> str:
+def _bars(title: str, unit: str, histogram: Histogram, *, whole: bool = False) -> str:
+    """A histogram as bars; ``whole``: of whole numbers from 0 on, whose bars are named by those that are in."""
     edges = [f"{edge:g}" for edge in histogram.edges]
-    labels = [f"below {edges[0]}"]
-    labels += [f"{low} to {high}" for low, high in pairwise(edges)]
+    if whole:
+        bounds = [(int(low), int(high) - 1) for low, high in pairwise((0, *histogram.edges))]
+        labels = [f"{low}" if low == high else f"{low} to {high}" for low, high in bounds]
+    else:
+        labels = [f"below {edges[0]}"]
+        labels += [f"{low} to {high}" for low, high in pairwise(edges)]
     labels.append(f"{edges[-1]} and more")
     return _chart(title, unit, list(zip(labels, histogram.counts, strict=True)), digits=0)
 
@@ -148,9 +153,10 @@ def _sheet(title: str, faces: Sequence[tuple[FaceSample, bytes | None]]) -> str:
         else:
             data = base64.b64encode(jpeg).decode("ascii")
             picture = f'<img src="data:image/jpeg;base64,{data}" alt="{escape(what)}">'
+        file_name = sample.name.rpartition("/")[2]
         words = f"{sample.score:.2f} · {sample.side_px:.0f} px"
         figures.append(
-            f'<figure>{picture}<figcaption title="{escape(what)}"><b>{words}</b><br>{escape(sample.name)}'
+            f'<figure>{picture}<figcaption title="{escape(what)}"><b>{words}</b><br>{escape(file_name)}'
             "</figcaption></figure>"
         )
     return f'<h2>{escape(title)}</h2><div class="sheet">{"".join(figures)}</div>'

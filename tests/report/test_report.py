@@ -131,6 +131,10 @@ def test_a_page_that_stands_alone(
     lines = [json.loads(line) for line in (output / "manifest.jsonl").read_text().splitlines()]
     faces = sum(len(line["faces"]) for line in lines)
     assert f"<dt>faces</dt><dd>{faces}</dd>" in text
+    section = text.partition("Photographs by number of faces")[2].partition("</table>")[0]
+    labels = re.findall(r'<th scope="row">([^<]*)</th>', section)
+    assert labels == ["0", "1", "2", "3", "4", "5", "6 to 10", "11 to 20", "21 to 50", "51 and more"]
+    assert "<br>1.png</figcaption>" in text
     assert len(page.links) == 4 * faces
 
 
