@@ -114,7 +114,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: set[int]
 
 
 def _bars(title: str, unit: str, histogram: Histogram, *, whole: bool = False) -> str:
-    """A histogram as bars; ``whole``: of whole numbers from 0 on, whose bars are named by those that are in."""
+    """A histogram as bars; ``whole``: of whole numbers from 0 on, named by those that are in."""
     edges = [f"{edge:g}" for edge in histogram.edges]
     if whole:
         bounds = [(int(low), int(high) - 1) for low, high in pairwise((0, *histogram.edges))]

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]@/]+)(?::[0-9]*)?")
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
@@ -82,10 +85,9 @@ def same_secret(given: str, secret: str) -> bool:
 
 
 def host_name(host: str) -> str:
-    """The name in a ``Host`` header, without its port; IPv6 addresses stay in brackets."""
-    if host.startswith("["):
-        return host.partition("]")[0] + "]"
-    return host.partition(":")[0]
+    """The name in a ``Host`` header, without its port; IPv6 addresses stay in brackets; else empty."""
+    found = _HOST.fullmatch(host)
+    return found.group(1) if found else ""
 
 
 def host_in_url(address: str) -> str:

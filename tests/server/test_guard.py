@@ -20,7 +20,19 @@ def test_names_of_this_machine_pass(host: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["", "evil.example", "127.0.0.1.evil.example:8000", "[::2]", "localhost.evil"]
+    "host",
+    [
+        "",
+        "evil.example",
+        "127.0.0.1.evil.example:8000",
+        "[::2]",
+        "localhost.evil",
+        "[::1",
+        "[::1]evil.example",
+        "localhost:evil.example",
+        "localhost:80@evil.example",
+        "localhost/evil",
+    ],
 )
 def test_other_names_are_refused(host: str) -> None:
     assert status(Guard(), host=host) == 403

@@ -11,6 +11,7 @@ const DOWNLOADS = [
 
 const byId = (id) => document.getElementById(id);
 const waiting = [];
+const refused = [];
 let working = 0;
 let done = 0;
 let token = "";
@@ -25,8 +26,12 @@ async function ask(file, accept, output = "mask") {
       await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
       continue;
     }
-    if (answer.status === 401) byId("token-row").hidden = false;
-    if (!answer.ok) throw new Error((await answer.json()).error?.message ?? answer.statusText);
+    if (!answer.ok) {
+      const error = new Error((await answer.json()).error?.message ?? answer.statusText);
+      error.needsToken = answer.status === 401;
+      if (error.needsToken) byId("token-row").hidden = false;
+      throw error;
+    }
     return answer;
   }
 }
@@ -102,11 +107,13 @@ async function work() {
     const [file, card] = waiting.shift();
     working += 1;
     card.querySelector("p").textContent = "looking for faces";
+    card.querySelector("p").className = "";
     show(file, card)
       .catch((error) => {
         const words = card.querySelector("p");
         words.textContent = error.message;
         words.className = "bad";
+        if (error.needsToken) refused.push([file, card]);
       })
       .finally(() => {
         working -= 1;
@@ -131,4 +138,7 @@ addEventListener("drop", (event) => {
 byId("use-token").addEventListener("click", () => {
   token = byId("token").value;
   byId("token-row").hidden = true;
+  done -= refused.length;
+  waiting.push(...refused.splice(0));
+  work();
 });
