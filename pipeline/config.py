@@ -339,7 +339,11 @@ def _layers(path: Path, problems: list[Problem]) -> list[tuple[str, dict[str, An
                 Problem(str(current), "extends", f"expected the name of a YAML file, got {parent!r}")
             )
             parent = None
-        current = current.parent / Path(parent).expanduser() if parent else None
+        try:
+            current = current.parent / expanded(parent) if parent else None
+        except (ValueError, RuntimeError) as error:
+            problems.append(Problem(str(current), "extends", str(error)))
+            break
     return layers
 
 

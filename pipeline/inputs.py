@@ -56,6 +56,7 @@ def list_photos(
     stdin: BinaryIO | None = None,
     on_left_out: Callable[[str], None] | None = None,
     clips: VideoConfig | None = None,
+    whole_disks: bool = False,
 ) -> list[PhotoPath]:
     """List the photographs that a configuration names; no pictures are held.
 
@@ -65,7 +66,7 @@ def list_photos(
     new. The output directory is never read, unless a file in it is named itself; nor is the one of another
     run, which its ``run.json`` tells. Each path is listed once.
     Lines of a list file may be missing files: they fail one by one in the run; see `pipeline.lists`.
-    Whole disks and the folders above the user's own are refused.
+    Whole disks and the folders above the user's own are refused, unless ``whole_disks`` allows them.
 
     Parameters
     ----------
@@ -82,6 +83,8 @@ def list_photos(
         kinds that are not read.
     clips
         ``clips`` and ``animations`` are used; None: clips in folders are passed over.
+    whole_disks
+        Look through these as through any folder.
 
     Returns
     -------
@@ -92,7 +95,7 @@ def list_photos(
     ConfigError
         With every path that is missing or unreadable, or when there is no photograph at all.
     """
-    collector = _Collector(config.recursive, os.fspath(output_directory), clips)
+    collector = _Collector(config.recursive, os.fspath(output_directory), clips, whole_disks=whole_disks)
     problems: list[Problem] = []
     for index, text in enumerate(config.paths):
         try:
@@ -126,8 +129,8 @@ def _add_input(collector: _Collector, text: str, stdin: BinaryIO | None) -> None
     elif is_pattern(text) and pictures_of(text):
         collector.add(text, must_exist=False)
     elif glob.has_magic(text):
-        if "**" in text and is_root(collector.absolute(_fixed_part(text))):
-            raise OSError(f"would look through {_ROOT_ADVICE}")
+        if "**" in text:
+            collector.refuse_root(collector.absolute(_fixed_part(text)), "would look through")
         matches = sorted(glob.glob(text, recursive=True), key=os.fsencode)  # noqa: PTH207 - may be absolute
         if not matches:
             advice = ""
@@ -159,7 +162,7 @@ def is_root(folder: str) -> bool:
     return path == Path(path.anchor) or path in Path.home().parents
 
 
-_ROOT_ADVICE = "a whole disk or all users' folders; name the folders that hold photographs"
+_ROOT_ADVICE = "a whole disk or all users' folders; name the folders that hold photographs, or add --force"
 
 
 def _fixed_part(pattern: str) -> str:
@@ -171,11 +174,14 @@ def _fixed_part(pattern: str) -> str:
 class _Collector:
     """Gathers (root, path below it), each path once."""
 
-    def __init__(self, recursive: bool, output_directory: str, clips: VideoConfig | None) -> None:
+    def __init__(
+        self, recursive: bool, output_directory: str, clips: VideoConfig | None, *, whole_disks: bool
+    ) -> None:
         self.working_directory = str(Path.cwd())
         self.found: list[tuple[str, str]] = []
         self._recursive = recursive
         self._clips = clips
+        self._whole_disks = whole_disks
         self._animations = clips is not None and clips.animations
         self._seen: set[str] = set()
         self._output = _identity(output_directory)
@@ -233,6 +239,11 @@ class _Collector:
             else:
                 self._pass_over(path)
 
+    def refuse_root(self, folder: str, verb: str) -> None:
+        """Raise OSError for a folder that nobody means (`is_root`), unless whole disks are allowed."""
+        if not self._whole_disks and is_root(folder):
+            raise OSError(f"{verb} {_ROOT_ADVICE}")
+
     def _add_file(self, path: str, root: str | None) -> None:
         below = path_below(path, root) if root else None
         if root is None or below is None:
@@ -243,8 +254,7 @@ class _Collector:
             self.found.append((root, below))
 
     def _add_folder(self, folder: str, root: str) -> None:
-        if is_root(folder):
-            raise OSError(f"is {_ROOT_ADVICE}")
+        self.refuse_root(folder, "is")
         if _identity(folder) == self._output:
             raise OSError("is output.directory itself; write the output elsewhere")
         next(Path(folder).iterdir(), None)  # unreadable: a wrong input, not a failed photograph

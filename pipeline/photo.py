@@ -378,8 +378,14 @@ def _size_wh(image: Pixels) -> tuple[int, int]:
         elif image.ndim == 2:
             advice = "; of grey it is numpy.dstack([image] * 3)"
         elif image.ndim == 3 and image.shape[2] == 4:
-            advice = "; leave alpha out: image[..., :3]"
+            advice = "; lay it on a background first, as pipeline.read_photo does: alpha hides pixels"
+        elif image.ndim == 3 and image.shape[0] == 3:
+            advice = "; channels come last: numpy.moveaxis(image, 0, -1)"
+        elif image.dtype == np.uint16:
+            advice = "; of 16 bits it is (image // 257).astype(numpy.uint8)"
         raise ValueError(f"{expected}, got {image.shape} {image.dtype}{advice}")
+    if image.size == 0:
+        raise ValueError(f"{expected}, got {image.shape}: it has no pixels; look at what cut it out")
     return image.shape[1], image.shape[0]
 
 

@@ -70,7 +70,7 @@ def run(
     config
         What to do.
     force
-        Do photographs again that are done.
+        Do photographs again that are done, and look through whole disks where they are named.
     quiet
         No progress bar on standard error.
     verbose
@@ -99,7 +99,7 @@ def run(
     if starts_up():
         sys.exit(EXIT_NO_GUARD)
     models = (model_hashes or _default_model_hashes())(config)
-    photos, left_out = _list(config)
+    photos, left_out = _list(config, whole_disks=force)
     directory = Path(config.output.directory)
     executor = create_executor(config)
     settings = WorkerSettings(
@@ -163,7 +163,7 @@ def plan(config: Config, *, force: bool = False, model_hashes: ModelHashes | Non
     """Say what `run` would do, and do nothing; wrong configurations and models are raised as by `run`."""
     models = (model_hashes or _default_model_hashes())(config)
     digests = {False: result_digest(config, models), True: clip_digests(config, models)[0]}
-    photos, left_out = _list(config)
+    photos, left_out = _list(config, whole_disks=force)
     is_clip = {photo.name: photo.is_clip for photo in photos}
     records = read_manifest(Path(config.output.directory)) if config.execution.skip_done and not force else ()
     done = {
@@ -352,7 +352,7 @@ def _faces_in(record: Mapping[str, Any]) -> int:
     return len(clip["tracks"] if clip else record["faces"])
 
 
-def _list(config: Config) -> tuple[list[PhotoPath], list[str]]:
+def _list(config: Config, *, whole_disks: bool) -> tuple[list[PhotoPath], list[str]]:
     """The photographs, and what is to be told of what was left out."""
     directory, left_out = Path(config.output.directory), list[str]()
     photos = list_photos(
@@ -361,6 +361,7 @@ def _list(config: Config) -> tuple[list[PhotoPath], list[str]]:
         case_sensitive=tells_case(directory),
         on_left_out=left_out.append,
         clips=config.video,
+        whole_disks=whole_disks,
     )
     return photos, left_out
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import yaml
+from pipeline.yaml_text import read_yaml
 
 from training.data import UInt8Array
 
@@ -24,7 +24,7 @@ def read_faults(path: Path = FAULTS_FILE) -> dict[str, dict[str, list[Polygon]]]
         If an entry has no polygon of three points or more, or does not say what is wrong.
     """
     faults: dict[str, dict[str, list[Polygon]]] = {}
-    for dataset, photographs in yaml.safe_load(path.read_text(encoding="utf-8")).items():
+    for dataset, photographs in read_yaml(path.read_text(encoding="utf-8")).items():
         faults[dataset] = {}
         for stem, places in photographs.items():
             for place in places:

@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="any key, such as engine.threads=2; repeatable",
     )
-    add("--force", action="store_true", help="do photographs again that are done")
+    add("--force", action="store_true", help="do photographs again that are done; look through a whole disk")
     add(
         "--dry-run",
         action="store_true",

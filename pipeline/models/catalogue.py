@@ -17,6 +17,7 @@ from pipeline.environment import command_line
 from pipeline.errors import ModelFormatError, ModelMissingError
 from pipeline.files import sha256_of
 from pipeline.models.places import RECORD_NAME, ModelPlaces, default_places
+from pipeline.yaml_text import read_yaml
 
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 OWN_LICENCE = "your own files; their licence is not known to this program"
@@ -81,7 +82,7 @@ def known_models(places: ModelPlaces | None = None) -> dict[str, ModelEntry]:
     """
     path = (places or default_places()).shipped / "models.yaml"
     try:
-        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+        loaded = read_yaml(path.read_text(encoding="utf-8"))
         return {name: ModelEntry.model_validate(entry) for name, entry in loaded["models"].items()}
     except OSError as error:
         raise ModelMissingError(

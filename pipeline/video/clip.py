@@ -117,6 +117,7 @@ def find_chunk(clip: Clip, config: Config, store: Store, chunk: int, finder: Any
         frames.stop,
         max_pixels=config.input.max_pixels,
         threads=_threads(config),
+        background_rgb=config.input.background_rgb,
     )
     store.write("found", map(found_line, search.run(pictures, frames.start, frames.stop)), chunk)
 
@@ -176,6 +177,7 @@ def segment_chunk(
         frames.stop + around,
         max_pixels=config.input.max_pixels,
         threads=_threads(config),
+        background_rgb=config.input.background_rgb,
     )
     found = segment_frames(
         pictures, planned, segmenter, start=frames.start, stop=frames.stop, average_frames=around

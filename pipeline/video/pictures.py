@@ -37,13 +37,19 @@ def probe_pictures(path: str, *, max_pixels: int, rate: float) -> Timeline:
 
 
 def read_pictures(
-    path: str, timeline: Timeline, start: int, stop: int, *, max_pixels: int
+    path: str,
+    timeline: Timeline,
+    start: int,
+    stop: int,
+    *,
+    max_pixels: int,
+    background_rgb: tuple[int, int, int] = (255, 255, 255),
 ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
     """Yield place and pixels of the pictures that can be read and have the clip's size."""
     width, height = timeline.size_wh
     for index, file in enumerate(pictures_of(path)[start:stop], start=start):
         try:
-            pixels = read_photo(file, max_pixels=max_pixels).pixels
+            pixels = read_photo(file, max_pixels=max_pixels, background_rgb=background_rgb).pixels
         except ImageReadError:
             continue  # its place stays empty, which the caller says
         if pixels.shape[:2] == (height, width):

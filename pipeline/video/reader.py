@@ -75,7 +75,14 @@ def probe(path: str, *, max_pixels: int, picture_rate: float = 25.0) -> Timeline
 
 
 def read_frames(
-    path: str, timeline: Timeline, start: int, stop: int, *, max_pixels: int, threads: int = 1
+    path: str,
+    timeline: Timeline,
+    start: int,
+    stop: int,
+    *,
+    max_pixels: int,
+    threads: int = 1,
+    background_rgb: tuple[int, int, int] = (255, 255, 255),
 ) -> Iterator[Frame]:
     """Decode the frames ``start`` to ``stop - 1`` of a clip, in order.
 
@@ -94,6 +101,8 @@ def read_frames(
         Larger pictures of a sequence are refused.
     threads
         Of the decoder.
+    background_rgb
+        What is seen through transparent pixels of numbered pictures, sRGB 0-255.
 
     Yields
     ------
@@ -108,7 +117,9 @@ def read_frames(
     if start >= stop:
         return
     if timeline.kind == "pictures":
-        found = pictures.read_pictures(path, timeline, start, stop, max_pixels=max_pixels)
+        found = pictures.read_pictures(
+            path, timeline, start, stop, max_pixels=max_pixels, background_rgb=background_rgb
+        )
     elif timeline.kind == "animation":
         found = animation.read_animation(path, timeline, start, stop)
     else:
