@@ -6,8 +6,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from pipeline.yaml_text import read_yaml
 
+from pipeline.yaml_text import read_yaml
 from training.data import UInt8Array
 
 FAULTS_FILE = Path(__file__).with_name("label_faults.yaml")
