@@ -57,9 +57,9 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=RESULTS)
     options = parser.parse_args()
     detector = dlib.get_frontal_face_detector()
-    finder = FaceFinder(predictor=predictor_path(None))
+    finder = FaceFinder.load(predictor=predictor_path(None))
     searches: dict[str, Search] = {
-        "default": finder.detect,
+        "default": lambda image: [Candidate.of(face) for face in finder.detect(image)],
         "full-size HOG": lambda image: [_candidate(box) for box in detector(image, 0)],
     }
     heads = [cut_head(detector, name) for name in FACES]

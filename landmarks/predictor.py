@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import dlib
@@ -9,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from landmarks.candidates import Candidate
-from landmarks.geometry import LANDMARK_COUNT, FaceLandmarks
+from landmarks.geometry import LANDMARK_COUNT, Detection, FaceLandmarks
 from landmarks.model_files import LANDMARKS_68, data_package_file, existing_file
 from landmarks.views import Pixels, View, upright_patch
 
@@ -68,28 +69,33 @@ class LandmarkPredictor:
         if count != LANDMARK_COUNT:
             raise RuntimeError(f"{path}: predicts {count} points, not {LANDMARK_COUNT}; {next_step}")
 
-    def predict(self, image: Pixels, candidate: Candidate) -> FaceLandmarks:
-        """Landmarks of one face, in whole pixels of ``image``.
+    def predict(self, image: Pixels, detections: Sequence[Detection]) -> list[FaceLandmarks]:
+        """Landmarks of faces, in whole pixels of ``image``.
 
         Parameters
         ----------
         image : (H, W, 3) uint8
             The photograph, RGB.
-        candidate : Candidate
-            Where the face is, in pixels of ``image``. When it is turned by more than ``UPRIGHT_DEGREES``, the
-            landmarks are predicted on an upright patch and turned back.
+        detections : sequence of Detection
+            Where the faces are, in pixels of ``image``. When one is turned by more than ``UPRIGHT_DEGREES``,
+            its landmarks are predicted on an upright patch and turned back.
 
         Returns
         -------
-        FaceLandmarks
+        list of FaceLandmarks
+            One a detection, in the order given.
         """
+        return [self._predict(image, detection) for detection in detections]
+
+    def _predict(self, image: Pixels, detection: Detection) -> FaceLandmarks:
+        candidate = Candidate.of(detection)
         if abs(candidate.angle) < UPRIGHT_DEGREES:
             points = self._points(image, candidate)
         else:
             size_px = max(round(min(candidate.side, PATCH_FACE_PX) / PATCH_SHARE), 16)
             patch = upright_patch(image, candidate, size_px, PATCH_SHARE)
             points = patch.photo_points(self._points(patch.pixels, _centred(patch, candidate)) + 0.5) - 0.5
-        return FaceLandmarks(np.rint(points).astype(np.int32), candidate.detection())
+        return FaceLandmarks(np.rint(points).astype(np.int32), detection)
 
     def _points(self, image: Pixels, candidate: Candidate) -> npt.NDArray[np.float64]:
         box = candidate.box

@@ -88,6 +88,14 @@ def halved_view(view: View) -> View:
     return View(half.pixels, _chained(half.to_photo, view.to_photo))
 
 
+def cut_view(view: View, left: int, top: int, right: int, bottom: int) -> View:
+    """The columns ``left .. right - 1`` and rows ``top .. bottom - 1`` of a view; nothing is copied."""
+    if (left, top, right, bottom) == (0, 0, *view.size_wh):
+        return view
+    shift = np.array([[1.0, 0.0, left], [0.0, 1.0, top]])
+    return View(view.pixels[top:bottom, left:right], _chained(shift, view.to_photo))
+
+
 def padded_view(view: View, margin_px: int, multiple_px: int = 1) -> View:
     """The view on a black canvas: a margin on all sides, and each side a multiple of ``multiple_px``."""
     width, height = view.size_wh

@@ -120,7 +120,9 @@ class OutputConfig(_Section):
 class DetectorConfig(_Section):
     """How faces are found. Sizes in pixels."""
 
-    order: Annotated[tuple[Literal["blazeface", "hog", "cnn"], ...], Field(min_length=1)] = ("blazeface",)
+    order: Annotated[
+        tuple[Literal["joint", "blazeface", "centerface", "hog", "cnn"], ...], Field(min_length=1)
+    ] = ("joint",)
     max_side_px: Positive | None = 1600
     upsample: Annotated[int, Field(ge=0, le=3, strict=True)] = 0
     rescue: Literal["when_empty", "always", "never"] = "when_empty"

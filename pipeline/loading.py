@@ -6,15 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from landmarks.finder import FaceFinder
-from landmarks.model_files import (
-    BLAZEFACE_FULL_RANGE,
-    BLAZEFACE_SHORT_RANGE,
-    DLIB_CNN,
-    data_package_file,
-    own_file,
-    verified_sha256,
-)
+from landmarks.finder import FaceFinder, model_files
+from landmarks.model_files import verified_sha256
 from landmarks.predictor import LandmarkPredictor, predictor_path
 from pipeline.caffe_format.loader import load_caffe, read_network
 from pipeline.config import Config
@@ -40,7 +33,7 @@ def load_finder(config: Config) -> FaceFinder:
     path = landmark_model(config)
     landmark_hashes(config)
     try:
-        return FaceFinder(
+        return FaceFinder.load(
             predictor=path,
             order=settings.order,
             max_side_px=settings.max_side_px,
@@ -188,13 +181,8 @@ def landmark_hashes(config: Config) -> dict[str, str]:
         A file is missing, or is not the one that is known by its name.
     """
     predictor = landmark_model(config)
-    rescues = config.detector.rescue != "never"
     try:
-        files = []
-        if rescues or "blazeface" in config.detector.order:
-            files += [own_file(BLAZEFACE_SHORT_RANGE), own_file(BLAZEFACE_FULL_RANGE)]
-        if rescues or "cnn" in config.detector.order:
-            files.append(data_package_file(DLIB_CNN))
+        files = model_files(config.detector.order, config.detector.rescue)
         own = config.landmarks.model is not None
         return {
             "landmarks": sha256_of(predictor) if own else verified_sha256(predictor),

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from landmarks import model_files
-from landmarks.model_files import BLAZEFACE_FULL_RANGE, BLAZEFACE_SHORT_RANGE, DLIB_CNN, LANDMARKS_68
+from landmarks import blazeface, centerface, model_files, predictor
+from landmarks.model_files import BLAZEFACE_FULL_RANGE, BLAZEFACE_SHORT_RANGE, CENTERFACE, LANDMARKS_68
 from pipeline import loading, runner
 from pipeline.config import Config
 from pipeline.errors import ModelError, ModelFormatError, ModelMissingError
@@ -20,7 +20,7 @@ from tests import stand_ins
 from tests.stand_ins import tree, write_photo
 
 ROOT = Path(__file__).parents[1]
-NEEDED = (LANDMARKS_68, DLIB_CNN, BLAZEFACE_SHORT_RANGE, BLAZEFACE_FULL_RANGE)
+NEEDED = (LANDMARKS_68, BLAZEFACE_SHORT_RANGE, BLAZEFACE_FULL_RANGE, CENTERFACE)
 
 
 def truncated(path: Path) -> None:
@@ -42,16 +42,15 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "models"
     folder.mkdir()
     for name in NEEDED:
-        own = name in (BLAZEFACE_SHORT_RANGE, BLAZEFACE_FULL_RANGE)
+        own = name != LANDMARKS_68
         shutil.copy(model_files.own_file(name) if own else model_files.data_package_file(name), folder)
 
     def file(name: str) -> Path:
         return model_files.existing_file(folder / name, "install it again")
 
-    for module in (model_files, loading):
+    for module in (blazeface, centerface):
         monkeypatch.setattr(module, "own_file", file)
-        monkeypatch.setattr(module, "data_package_file", file)
-    monkeypatch.setattr("landmarks.predictor.data_package_file", file)
+    monkeypatch.setattr(predictor, "data_package_file", file)
     return folder
 
 

@@ -39,7 +39,7 @@ class MainFaceFinder:
     """Finds the landmarks of the main face with the project's own detector chain."""
 
     def __init__(self) -> None:
-        self._finder = FaceFinder(predictor=predictor_path())
+        self._finder = FaceFinder.load(predictor=predictor_path())
 
     def __call__(self, image: UInt8Array) -> FloatArray | None:
         """Return (68, 2) float32 of the main face of (h, w, 3) uint8 RGB, or None."""

@@ -30,7 +30,7 @@ def astronaut() -> np.ndarray:
 @pytest.mark.parametrize("face_px", [20, 40, 80])
 def test_finds_faces_of_many_sizes(blazeface: BlazeFace, astronaut: np.ndarray, face_px: int) -> None:
     view = scaled_view(astronaut, 512 * face_px / 90)
-    found = merge(blazeface.find(view, threshold=0.5))[0]
+    found = merge(blazeface.find_in(view, threshold=0.5))[0]
     assert (found.x, found.y) == pytest.approx((225, 127), abs=15)
     assert found.side == pytest.approx(90, rel=0.2)
     assert abs(found.angle) < 15
@@ -39,7 +39,7 @@ def test_finds_faces_of_many_sizes(blazeface: BlazeFace, astronaut: np.ndarray, 
 @pytest.mark.parametrize("quarters", range(4))
 def test_turn_and_points_of_a_turned_face(blazeface: BlazeFace, astronaut: np.ndarray, quarters: int) -> None:
     photo = np.ascontiguousarray(np.rot90(astronaut, -quarters))  # clockwise
-    found = merge(blazeface.find(turned_view(scaled_view(photo, 256), 90 * quarters), threshold=0.5))[0]
+    found = merge(blazeface.find_in(turned_view(scaled_view(photo, 256), 90 * quarters), threshold=0.5))[0]
     assert (found.angle - 90 * quarters + 180) % 360 - 180 == pytest.approx(0, abs=10)
     points = np.array([(202, 103), (246, 104), (223, 130), (224, 148)])  # eyes, nose and mouth, seen by eye
     for _ in range(quarters):
@@ -48,7 +48,7 @@ def test_turn_and_points_of_a_turned_face(blazeface: BlazeFace, astronaut: np.nd
 
 
 def test_scores_fall_and_reach_the_threshold(blazeface: BlazeFace, astronaut: np.ndarray) -> None:
-    scores = [face.score for face in blazeface.find(scaled_view(astronaut, 256), threshold=0.4)]
+    scores = [face.score for face in blazeface.find_in(scaled_view(astronaut, 256), threshold=0.4)]
     assert len(scores) > 1
     assert scores == sorted(scores, reverse=True)
     assert 0.4 <= scores[-1] <= scores[0] <= 1

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from landmarks import blazeface, model_files
+from landmarks.base import SearchSettings
 from landmarks.blazeface import BlazeFace
 from landmarks.cnn import CnnDetector
 from landmarks.predictor import LandmarkPredictor, predictor_path
@@ -19,7 +20,9 @@ def test_the_predictor_is_the_known_one() -> None:
         assert hashlib.file_digest(file, "sha256").hexdigest() == model_files.SHA256[model_files.LANDMARKS_68]
 
 
-@pytest.mark.parametrize("name", [model_files.BLAZEFACE_SHORT_RANGE, model_files.BLAZEFACE_FULL_RANGE])
+@pytest.mark.parametrize(
+    "name", [model_files.BLAZEFACE_SHORT_RANGE, model_files.BLAZEFACE_FULL_RANGE, model_files.CENTERFACE]
+)
 def test_own_networks_are_those_of_the_readme(name: str) -> None:
     path = model_files.own_file(name)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -66,7 +69,7 @@ def test_damaged_cnn(tmp_path: Path) -> None:
     path = tmp_path / "cnn.dat"
     path.write_bytes(b"not a network")
     with pytest.raises(RuntimeError, match=r"cnn\.dat: dlib cannot read it"):
-        CnnDetector(path)
+        CnnDetector(SearchSettings(), path)
 
 
 def test_damaged_blazeface(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

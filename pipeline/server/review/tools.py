@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.segmentation import slic
 
-from landmarks.candidates import Candidate
-from landmarks.geometry import Box
+from landmarks.geometry import Box, Detection
 from landmarks.predictor import LandmarkPredictor
 from pipeline.config import Config
 from pipeline.loading import landmark_model
@@ -102,9 +101,8 @@ class FaceTool:
                 predictor = LandmarkPredictor(landmark_model(self._config))
                 self._loaded = PhotoSegmenter.from_config(self._config), predictor
             segmenter, predictor = self._loaded
-            x, y = box.x + box.width / 2, box.y + box.height / 2
-            place = Candidate(x, y, box.width, box.height, 0.0, 1.0, BY_HAND)
-            result = segmenter.segment_faces(pixels, [predictor.predict(pixels, place)])
+            place = Detection(box, 1.0, BY_HAND)
+            result = segmenter.segment_faces(pixels, predictor.predict(pixels, [place]))
         (face,) = result.faces
         crop = face.crop.box
         return {

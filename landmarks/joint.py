@@ -1,0 +1,149 @@
+"""BlazeFace and CenterFace together: the detector of the default configuration.
+
+BlazeFace looks at a quarter of the photograph and sees large faces however they are turned or covered;
+CenterFace looks coarsely at first, and finely where that pays. What both see is a face. What one sees is
+looked at again, by both.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+from landmarks.base import SearchSettings
+from landmarks.blazeface import BlazeFace, BlazeFaceDetector, candidates_at_first
+from landmarks.candidates import Candidate, distinct, merge, same_face
+from landmarks.centerface import TILE_PX, CenterFace, CenterFaceDetector
+from landmarks.geometry import Detection
+from landmarks.judge import DOUBTED_TURN_DEGREES, Judge
+from landmarks.views import Pixels, View, cut_view, scaled_view
+
+COARSE_PIXELS, COARSE_SHARE = 200_000, 1 / 24
+"""The coarse look sees this many pixels, or this share of those of a large photograph."""
+
+WHOLE_PIXELS = 1_500_000
+"""A fine look at the whole photograph sees at most this many; larger ones are seen in full where the coarse
+look hints at small faces."""
+
+HINT = 0.12
+"""Score of CenterFace from which a small place is a hint."""
+
+LOOKED_AT = 0.22
+"""Score of CenterFace from which a place is looked at again."""
+
+AGREED, GOOD_BOX, UPRIGHT_SURE = 0.65, 0.8, 0.85
+"""Score of CenterFace from which a find of BlazeFace is believed without another look, and scores of
+BlazeFace from which its box is the better one and its turn is believed."""
+
+SMALL_IN_VIEW_PX = 24
+"""Side below which what the coarse look sees calls for a finer one: there, faces look better, and smaller
+ones may be beside them."""
+
+MOST_DOUBTS = 60
+"""Doubtful places of one photograph that are looked at again, the surest first."""
+
+DOUBTFUL = 0.45
+
+
+class JointDetector:
+    """Two detectors as one.
+
+    Parameters
+    ----------
+    settings : SearchSettings
+        ``upsample`` and, for BlazeFace's part, ``max_side_px`` are used.
+
+    Raises
+    ------
+    FileNotFoundError, RuntimeError
+        A network is missing or damaged.
+    """
+
+    def __init__(self, settings: SearchSettings) -> None:
+        self._settings = settings
+        self._blazeface = BlazeFace()
+        self._centerface = CenterFace()
+        self._judge = Judge(self._blazeface, self._centerface)
+
+    @staticmethod
+    def model_files() -> list[Path]:
+        """Paths of the models."""
+        return BlazeFaceDetector.model_files() + CenterFaceDetector.model_files()
+
+    def find(self, image: Pixels) -> list[Detection]:
+        """Faces from 12 pixels on, the surest first; see `landmarks.base.Detector`."""
+        return [face.detection() for face in self.candidates(image)]
+
+    def candidates(self, image: Pixels) -> list[Candidate]:
+        """The faces that `find` gives, as they turn."""
+        proposed = candidates_at_first(self._blazeface, image, self._settings)
+        seen = self._seen_by_centerface(image)
+        faces: list[Candidate] = []
+        doubts = 0
+        for candidate in seen:
+            doubts += candidate.score < DOUBTFUL
+            if candidate.score < LOOKED_AT or doubts > MOST_DOUBTS:
+                break
+            twin = next((other for other in proposed if same_face(candidate, other)), None)
+            face = self._decided(image, candidate, twin)
+            if face is not None:
+                faces += distinct([face], known=faces)
+        for candidate in distinct(proposed, known=faces):
+            other = next((other for other in seen if same_face(candidate, other)), None)
+            face = self._judge.convinced(image, candidate, seen=other.score if other else None)
+            if face is not None:
+                faces += distinct([face], known=faces)
+        return sorted(faces, key=lambda face: -face.score)
+
+    def _decided(self, image: Pixels, candidate: Candidate, twin: Candidate | None) -> Candidate | None:
+        """What CenterFace saw, with BlazeFace's find at the same place if there is one."""
+        if twin is None or twin.score < GOOD_BOX or candidate.score < AGREED:
+            return self._judge.convinced(image, candidate, seen=candidate.score)
+        if _turn_is_sure(twin, candidate):
+            return twin
+        return self._judge.turned_best(image, twin)
+
+    def _seen_by_centerface(self, image: Pixels) -> list[Candidate]:
+        """What CenterFace sees, each place at the scale at which it looks best, the surest first."""
+        coarse = self._scaled(image, max(COARSE_PIXELS, COARSE_SHARE * _pixels(image)))
+        seen = self._centerface.find_in(coarse, threshold=HINT)
+        small_px = SMALL_IN_VIEW_PX * coarse.scale
+        hints = [face for face in seen if face.side < small_px]
+        clear = any(face.score >= AGREED for face in seen)
+        if coarse.scale <= 1 or (clear and not hints):
+            return seen
+        whole = self._scaled(image, WHOLE_PIXELS)
+        seen += self._centerface.find_in(whole, threshold=HINT)
+        if whole.scale > 1:
+            for part in _parts(image, [face for face in merge(seen) if face.side < small_px]):
+                seen += self._centerface.find_in(part, threshold=HINT)
+        return merge(seen)
+
+    def _scaled(self, image: Pixels, pixels: float) -> View:
+        """The photograph with at most so many pixels; with ``upsample``, of the doubled photograph."""
+        scale = min(math.sqrt(pixels / _pixels(image)), 1.0) * 2.0**self._settings.upsample
+        return scaled_view(image, max(image.shape[:2]) * scale)
+
+
+def _pixels(image: Pixels) -> int:
+    height, width = map(int, image.shape[:2])
+    return height * width
+
+
+def _turn_is_sure(first: Candidate, second: Candidate) -> bool:
+    """Whether BlazeFace's find is upright beyond doubt, or both see the same turn."""
+    apart = abs((first.angle - second.angle + 180) % 360 - 180)
+    return abs(first.angle) <= DOUBTED_TURN_DEGREES and (apart < 35 or first.score >= UPRIGHT_SURE)
+
+
+def _parts(image: Pixels, hints: list[Candidate]) -> Iterator[View]:
+    """The tiles of the photograph in which the hints lie, each with a margin around it."""
+    photo = scaled_view(image, max(image.shape[:2]))
+    margin_px, step_px = TILE_PX // 8, TILE_PX * 3 // 4
+    width, height = photo.size_wh
+    for column, row in sorted({(int(hint.x // step_px), int(hint.y // step_px)) for hint in hints}):
+        left, top = max(column * step_px - margin_px, 0), max(row * step_px - margin_px, 0)
+        right, bottom = (column + 1) * step_px + margin_px, (row + 1) * step_px + margin_px
+        if left < width and top < height:
+            yield cut_view(photo, left, top, min(right, width), min(bottom, height))

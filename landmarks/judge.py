@@ -1,0 +1,148 @@
+"""Second looks at places where a face may be: two networks that learnt apart agree, or one is very sure.
+
+BlazeFace takes animals, cups and colour wheels for faces now and then, CenterFace cabbages and wheels; hardly
+ever both the same thing. CenterFace in turn does not see faces of which only the eyes show, nor very
+dark ones. The thresholds were chosen on street pictures with masks, made veils, profiles and pictures without
+faces; ``benchmarks.detection`` measures what they give.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from statistics import fmean
+
+from landmarks.blazeface import SMALL_SHARE, BlazeFace
+from landmarks.candidates import Candidate
+from landmarks.centerface import CenterFace
+from landmarks.views import Pixels, upright_patch
+
+SURE = 0.6
+"""From this support of CenterFace on (mean of its search and its second look) nobody else is asked."""
+
+CONFIRMING_WEIGHT = 0.3
+NEEDED, NEEDED_SMALL = 0.6, 0.5
+"""What support + ``CONFIRMING_WEIGHT`` x BlazeFace's second look must give; less for boxes below
+``SMALL_SHARE`` of the photograph's short side, of which CenterFace sees most and BlazeFace little."""
+
+VEILED_SHARES = (0.25, 0.3, 0.36)
+VEILED, VEILED_SEARCH = 0.48, 0.4
+"""BlazeFace alone decides for large faces (veils, darkness): mean of its second looks at three sizes, and
+least score of its search. At one size alone, dogs reach 0.61."""
+
+BETTER_TURN = 0.15
+"""Another quarter turn is taken where both networks together score higher by this."""
+
+DOUBTED_TURN_DEGREES = 60
+"""Heads turned by more than that are looked at in all four turns."""
+
+WORTH_TURNING = 0.5
+"""BlazeFace's search sees a head on its side or upside down with at least this score."""
+
+_PATCH_PX, _PATCH_SHARE = 96, 0.45
+_LEAST_SEARCH = 0.03
+_BOX_SCORES = (
+    (64, 0.3),
+    (32, 0.5),
+)  # least side in pixels, least score of BlazeFace for which its box is taken
+
+
+@dataclass(frozen=True, slots=True)
+class _Glance:
+    """What both networks see at a place: CenterFace's score, and BlazeFace's find."""
+
+    candidate: Candidate
+    strict: float
+    found: Candidate | None
+
+    @property
+    def keen(self) -> float:
+        return self.found.score if self.found is not None else 0.0
+
+    @property
+    def total(self) -> float:
+        return self.strict + self.keen
+
+    @property
+    def placed(self) -> Candidate:
+        """The candidate with BlazeFace's box, which is the better one, where BlazeFace sees the face well."""
+        found = self.found
+        if found is None or not any(found.side >= px and found.score >= least for px, least in _BOX_SCORES):
+            return self.candidate
+        return replace(found, score=self.candidate.score, detector=self.candidate.detector)
+
+
+class Judge:
+    """Decides about candidates.
+
+    Parameters
+    ----------
+    blazeface : BlazeFace
+    centerface : CenterFace
+    """
+
+    def __init__(self, blazeface: BlazeFace, centerface: CenterFace) -> None:
+        self._blazeface = blazeface
+        self._centerface = centerface
+
+    def convinced(
+        self, image: Pixels, candidate: Candidate, *, seen: float | None = None
+    ) -> Candidate | None:
+        """The face at a candidate's place, or None.
+
+        Parameters
+        ----------
+        image : (H, W, 3) uint8
+            The photograph, RGB.
+        candidate : Candidate
+            Where to look, in pixels of ``image``.
+        seen : float or None
+            Score 0 to 1 with which CenterFace's search saw it; None: it did not look there.
+
+        Returns
+        -------
+        Candidate or None
+            Placed anew, turned as it looks best; score and detector are those given.
+        """
+        glance = self._glance(image, candidate)
+        face = self._decided(image, glance, seen)
+        if face is not None and abs(face.angle) <= DOUBTED_TURN_DEGREES:
+            return face
+        if face is None and glance.keen < WORTH_TURNING:
+            return None
+        turned = self._best_turn(image, glance)
+        return face if turned is glance else self._decided(image, turned, None)
+
+    def turned_best(self, image: Pixels, face: Candidate) -> Candidate:
+        """A face whose turn is in doubt, as it looks best of four quarter turns; as it is if that is best."""
+        glance = self._glance(image, face)
+        turned = self._best_turn(image, glance)
+        return face if turned is glance else turned.placed
+
+    def _best_turn(self, image: Pixels, glance: _Glance) -> _Glance:
+        start = glance.candidate
+        turns = [(start.angle + quarter + 180) % 360 - 180 for quarter in (90, 180, 270)]
+        others = [self._glance(image, replace(start, angle=angle, keypoints=())) for angle in turns]
+        best = max(others, key=lambda other: other.total)
+        return best if best.total >= glance.total + BETTER_TURN else glance
+
+    def _glance(self, image: Pixels, candidate: Candidate) -> _Glance:
+        patch = upright_patch(image, candidate, _PATCH_PX, _PATCH_SHARE)
+        return _Glance(
+            candidate,
+            self._centerface.score_at(patch, candidate),
+            self._blazeface.found_near(image, candidate, threshold=_LEAST_SEARCH),
+        )
+
+    def _decided(self, image: Pixels, glance: _Glance, seen: float | None) -> Candidate | None:
+        placed = glance.placed
+        support = glance.strict if seen is None else (seen + glance.strict) / 2
+        if support >= SURE:
+            return placed
+        small = placed.side < SMALL_SHARE * min(image.shape[:2])
+        look = self._blazeface.confirm(image, placed)
+        if support + CONFIRMING_WEIGHT * look >= (NEEDED_SMALL if small else NEEDED):
+            return placed
+        if small or glance.keen < VEILED_SEARCH or look < VEILED / 2:
+            return None
+        looks = [self._blazeface.confirm(image, placed, share) for share in VEILED_SHARES]
+        return placed if fmean(looks) >= VEILED else None
