@@ -1,0 +1,167 @@
+"""Both detectors together: small, many, turned and veiled faces; and what only one of them takes for a face."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from landmarks.base import SearchSettings
+from landmarks.blazeface import BlazeFace
+from landmarks.candidates import Candidate
+from landmarks.centerface import OVERLAP_PX, TILE_PX, CenterFace
+from landmarks.geometry import Detection
+from landmarks.joint import COARSE_PIXELS, WHOLE_PIXELS, JointDetector
+from landmarks.judge import Judge
+from landmarks.views import Pixels, scaled_view, turned_view
+
+SAMPLES = Path(__file__).parents[2] / "data" / "samples"
+FACE = Candidate(223.0, 122.0, 92.0, 92.0, 0.0, 1.0, "test")
+
+
+def _read(name: str) -> Pixels:
+    return np.array(Image.open(SAMPLES / name).convert("RGB"))
+
+
+@pytest.fixture(scope="module")
+def joint() -> JointDetector:
+    return JointDetector(SearchSettings())
+
+
+@pytest.fixture(scope="module")
+def centerface() -> CenterFace:
+    return CenterFace()
+
+
+@pytest.fixture(scope="module")
+def judge(centerface: CenterFace) -> Judge:
+    return Judge(BlazeFace(), centerface)
+
+
+@pytest.fixture(scope="module")
+def astronaut() -> Pixels:
+    return _read("astronaut.jpg")
+
+
+def _head(astronaut: Pixels, face_px: int) -> Pixels:
+    """The head, 1.6 times as large as its face of so many pixels."""
+    side = round(face_px * 1.6)
+    return np.asarray(
+        cv2.resize(astronaut[50:197, 150:297], (side, side), interpolation=cv2.INTER_AREA), np.uint8
+    )
+
+
+def _background(width: int, height: int) -> Pixels:
+    coarse = np.random.default_rng(3).integers(60, 200, (height // 50 + 1, width // 50 + 1, 3), np.uint8)
+    return np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
+def _with_heads(photo: Pixels, head: Pixels, places: list[tuple[int, int]]) -> Pixels:
+    photo, side = photo.copy(), len(head)
+    for x, y in places:
+        photo[y - side // 2 : y - side // 2 + side, x - side // 2 : x - side // 2 + side] = head
+    return photo
+
+
+def _near(found: list[Detection], place: tuple[int, int], face_px: float) -> bool:
+    return any(
+        np.hypot(*(np.array(face.box.center) - place)) < 0.4 * face_px
+        and 0.6 < face.box.width / face_px < 1.7
+        for face in found
+    )
+
+
+@pytest.mark.parametrize("face_px", [14, 20, 40])
+def test_a_group_of_small_faces(joint: JointDetector, astronaut: Pixels, face_px: int) -> None:
+    places = [(100 + 170 * column, 120 + 190 * row) for row in range(3) for column in range(5)]
+    photo = _with_heads(_background(900, 620), _head(astronaut, face_px), places)
+    found = joint.find(photo)
+    assert all(_near(found, place, face_px) for place in places)
+    assert len(found) == len(places)
+
+
+@pytest.mark.parametrize("size_wh", [(6000, 4000), (20000, 2500)])
+def test_faces_of_80_pixels_in_very_large_photographs(
+    joint: JointDetector, astronaut: Pixels, size_wh: tuple[int, int]
+) -> None:
+    width, height = size_wh
+    places = [(width * step // 11, height // 2 + (height // 4) * (step % 3 - 1)) for step in range(1, 11)]
+    photo = _with_heads(_background(width, height), _head(astronaut, 80), places)
+    found = joint.find(photo)
+    assert sum(_near(found, place, 80) for place in places) == 10
+    assert len(found) == 10
+
+
+@pytest.mark.parametrize("degrees", [90, 135, 180, 270])
+def test_a_turned_face_beside_an_upright_one(joint: JointDetector, astronaut: Pixels, degrees: int) -> None:
+    head = scaled_view(_head(astronaut, 110), 176)
+    photo = _background(900, 620)
+    turned = turned_view(head, -degrees).pixels
+    photo[200:376, 100:276] = head.pixels
+    photo[200 : 200 + turned.shape[0], 500 : 500 + turned.shape[1]] = turned
+    upright, other = sorted(joint.find(photo), key=lambda face: face.box.x)
+    assert abs(upright.angle) < 20
+    assert abs((other.angle - degrees + 180) % 360 - 180) < 20
+
+
+def test_eyes_alone(joint: JointDetector, astronaut: Pixels) -> None:
+    veiled = astronaut.copy()
+    cloth = np.full_like(veiled[30:400, 110:340], 24)
+    cloth[55:84, 65:162] = veiled[85:114, 175:272]
+    veiled[30:400, 110:340] = cloth
+    (face,) = joint.find(veiled)
+    assert np.hypot(*(np.array(face.box.center) - (223, 122))) < 35
+
+
+def test_a_photograph_without_faces_has_none(joint: JointDetector) -> None:
+    assert joint.find(_read("rocket.jpg")) == []
+
+
+def test_the_fine_look_is_made_where_it_pays(
+    joint: JointDetector, astronaut: Pixels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    find_in = CenterFace.find_in
+
+    def counting(self: CenterFace, view: object, **options: object) -> list[Candidate]:
+        height, width = view.pixels.shape[:2]  # type: ignore[attr-defined]
+        seen.append(height * width)
+        return find_in(self, view, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(CenterFace, "find_in", counting)
+    large = np.asarray(cv2.resize(astronaut, (1200, 1200), interpolation=cv2.INTER_CUBIC), np.uint8)
+    joint.find(large)
+    assert max(seen) <= 1.02 * COARSE_PIXELS
+    seen.clear()
+    places = [(300 + 150 * step, 500) for step in range(5)]
+    joint.find(_with_heads(_background(1200, 1200), _head(astronaut, 30), places))
+    assert COARSE_PIXELS < max(seen) <= 1.02 * WHOLE_PIXELS
+
+
+def test_the_judge_believes_a_face_and_not_its_surroundings(judge: Judge, astronaut: Pixels) -> None:
+    placed = judge.convinced(astronaut, FACE)
+    assert placed is not None
+    assert (placed.score, placed.detector) == (FACE.score, FACE.detector)
+    for x, y in ((160, 370), (390, 420), (340, 60), (700, 90)):
+        assert judge.convinced(astronaut, Candidate(x, y, 90.0, 90.0, 0.0, 1.0, "test")) is None
+
+
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_the_judge_sees_which_way_a_head_is_turned(judge: Judge, astronaut: Pixels, quarters: int) -> None:
+    photo = np.ascontiguousarray(np.rot90(astronaut, -quarters))
+    x, y = {1: (512 - 122, 223), 2: (512 - 223, 512 - 122), 3: (122, 512 - 223)}[quarters]
+    face = judge.convinced(photo, Candidate(x, y, 92.0, 92.0, 0.0, 1.0, "test"))
+    assert face is not None
+    assert abs((face.angle - 90 * quarters + 180) % 360 - 180) < 15
+
+
+def test_tiles_find_what_the_whole_finds(centerface: CenterFace, astronaut: Pixels) -> None:
+    edge = TILE_PX - OVERLAP_PX // 2
+    places = [(100, 100), (edge, 300), (1300, 500), (edge, edge)]
+    photo = _with_heads(_background(1400, 1400), _head(astronaut, 36), places)
+    found = [face.detection() for face in centerface.find_in(scaled_view(photo, 1400), threshold=0.5)]
+    assert len(found) == len(places)
+    assert all(_near(found, place, 36) for place in places)
