@@ -17,7 +17,7 @@ from tests.video.clips import sample
 
 @functools.cache
 def finder() -> FaceFinder:
-    return FaceFinder(predictor=predictor_path(), rescue="never")
+    return FaceFinder.load(predictor=predictor_path(), rescue="never")
 
 
 def moved(x: float, y: float, degrees: float = 0, scale: float = 1) -> NDArray[np.uint8]:

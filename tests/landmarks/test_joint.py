@@ -1,4 +1,4 @@
-"""Both detectors together: small, many, turned and veiled faces; and what only one of them takes for a face."""
+"""Both detectors together: small, many and turned faces; and what only one of them takes for a face."""
 
 from __future__ import annotations
 
