@@ -133,7 +133,7 @@ class CenterFaceDetector:
         return [own_file(CENTERFACE)]
 
     def find(self, image: Pixels) -> list[Detection]:
-        """Faces of 12 pixels and more, the surest first; see `landmarks.base.Detector`."""
+        """Faces of about 16 pixels and more, the surest first; see `landmarks.base.Detector`."""
         view = scaled_view(image, max(image.shape[:2]) * 2.0**self._upsample)
         return [face.detection() for face in self._network.find_in(view, threshold=ACCEPTED)]
 

