@@ -20,8 +20,8 @@ from landmarks.judge import DOUBTED_TURN_DEGREES, Judge
 from landmarks.views import Pixels, View, cut_view, scaled_view
 
 COARSE_PIXELS, COARSE_SHARE, WIDE_SHARE = 200_000, 1 / 24, 1 / 9
-"""The coarse look sees this many pixels, or this share of those of a large photograph; the last one of photographs
-so wide that ``max_side_px`` lets BlazeFace see less than a quarter of their size."""
+"""The coarse look sees this many pixels, or this share of those of a large photograph; the last one of
+photographs so wide that ``max_side_px`` lets BlazeFace see less than a quarter of their size."""
 
 WHOLE_PIXELS = 1_500_000
 """A fine look at the whole photograph sees at most this many; larger ones are seen in full where the coarse
