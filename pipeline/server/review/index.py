@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import threading
+import time
 from array import array
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -27,6 +28,9 @@ USUAL_SHARE = 0.22
 """Share of its square crop that a face's mask covers: the median of the samples (0.11 to 0.30)."""
 
 STATUSES = ("ok", "no_face", "partial", "failed", "skipped", "new")
+_BREATH_LINES, _BREATH_SECONDS = 200, 0.002
+"""How often the reading of a manifest lets those through who ask meanwhile, such as for the first view."""
+
 SORTS = ("name", "doubt", "score", "size", "faces")
 NO_FACE_DOUBT = 0.3
 """Doubt of a photograph without a face: before the sure ones, behind those of doubtful faces."""
@@ -119,9 +123,11 @@ class PhotoIndex:
     def _read_all(self) -> None:
         if self._manifest.exists():
             with self._manifest.open("rb") as file:
-                for start, record in _records(file):
+                for count, (start, record) in enumerate(_records(file), start=1):
                     with self._lock:
                         self._take(start, record)
+                    if count % _BREATH_LINES == 0:
+                        time.sleep(_BREATH_SECONDS)
 
     def name(self, number: int) -> str:
         """Name of a photograph.
