@@ -202,8 +202,7 @@ def _opened(path: str, threads: int = 1) -> Iterator[tuple[Any, Any]]:
                 raise ClipReadError(f"{shown}: holds sound but no pictures. Leave it out")
             raise ClipReadError(f"{shown}: holds no pictures, or is cut off. Copy it anew, or leave it out")
         streams[0].codec_context.thread_count = threads
-        # not whole frames at once: what a decoder makes of damaged or cut places must not depend on threads
-        streams[0].thread_type = "SLICE"
+        streams[0].thread_type = "SLICE" if threads == 1 else "AUTO"
         yield container, streams[0]
 
 
