@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from landmarks.base import Detector, LandmarkModel, SearchSettings
+if TYPE_CHECKING:  # the names are asked for before anything heavy is loaded
+    from landmarks.base import Detector, LandmarkModel, SearchSettings
 
-DETECTORS: Final = {
+DETECTORS: Final[dict[str, str]] = {
     "joint": "landmarks.joint:JointDetector",
     "blazeface": "landmarks.blazeface:BlazeFaceDetector",
     "centerface": "landmarks.centerface:CenterFaceDetector",
@@ -16,7 +17,7 @@ DETECTORS: Final = {
     "cnn": "landmarks.cnn:CnnDetector",
 }
 
-LANDMARK_MODELS: Final = {"dlib": "landmarks.predictor:LandmarkPredictor"}
+LANDMARK_MODELS: Final[dict[str, str]] = {"dlib": "landmarks.predictor:LandmarkPredictor"}
 
 
 def create_detector(name: str, settings: SearchSettings) -> Detector:

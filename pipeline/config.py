@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from landmarks.registry import DETECTORS
 from pipeline import shipped
 from pipeline.engines.registry import ENGINES
 from pipeline.errors import ConfigError, Problem
@@ -120,9 +121,7 @@ class OutputConfig(_Section):
 class DetectorConfig(_Section):
     """How faces are found. Sizes in pixels."""
 
-    order: Annotated[
-        tuple[Literal["joint", "blazeface", "centerface", "hog", "cnn"], ...], Field(min_length=1)
-    ] = ("joint",)
+    order: Annotated[tuple[Annotated[str, _one_of(DETECTORS)], ...], Field(min_length=1)] = ("joint",)
     max_side_px: Positive | None = 1600
     upsample: Annotated[int, Field(ge=0, le=3, strict=True)] = 0
     rescue: Literal["when_empty", "always", "never"] = "when_empty"

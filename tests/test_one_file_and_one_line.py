@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
+from landmarks.registry import DETECTORS
 from pipeline.cli import COMMANDS, Command, main
 from pipeline.config import load_config
 from pipeline.engines.registry import ENGINES
@@ -43,6 +44,23 @@ class Guessing:
 
     def close(self):
         pass
+'''
+
+DETECTOR = '''
+from landmarks.geometry import Box, Detection
+
+class ToldWhere:
+    """Knows one place."""
+
+    def __init__(self, settings):
+        self.settings = settings
+
+    @staticmethod
+    def model_files():
+        return []
+
+    def find(self, image):
+        return [Detection(Box(284, 107, 217, 218), 0.5, "told")]
 '''
 
 EXECUTOR = '''
@@ -111,6 +129,20 @@ def test_an_engine(plugins: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     picture = cv2.imread(str(mask), cv2.IMREAD_UNCHANGED)
     assert picture is not None
     assert set(np.unique(picture)) == {0, 255}
+
+
+def test_a_detector(plugins: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (plugins / "told_where.py").write_text(DETECTOR)
+    with pytest.raises(ConfigError, match=r"expected 'joint', .* or 'cnn', got 'told'"):
+        load_config(overrides=["detector.order=[told]"])
+    monkeypatch.setitem(DETECTORS, "told", "told_where:ToldWhere")
+    arguments = ["run", "--input", str(SAMPLES / "obama.jpg"), "--output", str(tmp_path / "out"), "--quiet"]
+    chosen = ["--set", "detector.order=[told]", "--set", "detector.rescue=never"]
+    assert main([*arguments, *chosen, "--set", "execution.executor=serial"]) == 0
+    (line,) = (tmp_path / "out/manifest.jsonl").read_bytes().splitlines()
+    (face,) = json.loads(line)["faces"]
+    assert face["detection"] == {"box_xywh": [284, 107, 217, 218], "score": 0.5, "detector": "told"}
+    assert face["area_px"] > 20_000
 
 
 def test_an_executor(plugins: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

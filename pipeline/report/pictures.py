@@ -12,13 +12,12 @@ from landmarks.geometry import Box
 from pipeline.config import InputConfig
 from pipeline.crop import crop_face
 from pipeline.errors import ImageReadError
-from pipeline.images import read_photo, to_stored_orientation
+from pipeline.images import read_photo, to_upright
 from pipeline.report.statistics import FaceSample
 
 SIDE_PX = 144
 JPEG_QUALITY = 80
 OUTLINE_RGB = (255, 40, 40)
-_INVERSE_ORIENTATION = {6: 8, 8: 6}
 
 
 def face_picture(sample: FaceSample, output: Path, photos: Path, settings: InputConfig) -> bytes | None:
@@ -74,8 +73,7 @@ def _mask(sample: FaceSample, output: Path, shape_hw: tuple[int, ...]) -> NDArra
     numbers = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if numbers is None:
         return None
-    turn = _INVERSE_ORIENTATION.get(sample.stored_orientation, sample.stored_orientation)
-    upright = to_stored_orientation(numbers, turn)
+    upright = to_upright(numbers, sample.stored_orientation)
     if upright.shape != tuple(shape_hw):
         return None
     return np.where(upright == sample.number, np.uint8(255), np.uint8(0))

@@ -12,14 +12,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.images import Photo, to_stored_orientation
+from pipeline.images import Photo, to_upright
 from pipeline.outputs import overlay
 
 THUMBNAIL_PX = 320
 THUMBNAIL_QUALITY = 82
 PHOTO_QUALITY = 92
 CACHE_BYTES = 192_000_000
-_INVERSE_ORIENTATION = {6: 8, 8: 6}
 
 
 class PictureCache:
@@ -83,8 +82,7 @@ def upright_instances(
             continue
         if kind == "masks":
             numbers = (numbers > 127).astype(np.uint8)
-        upright = to_stored_orientation(numbers, _INVERSE_ORIENTATION.get(turn, turn))
-        return np.ascontiguousarray(upright, np.uint16)
+        return np.ascontiguousarray(to_upright(numbers, turn), np.uint16)
     return None if shape_hw is None else np.zeros(shape_hw, np.uint16)
 
 
