@@ -99,6 +99,7 @@ def output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def open_photo(page: Page, name: str) -> None:
     page.locator(f".tile[title='{name}']").click()
     expect(page.locator("#name")).to_have_text(name)
+    expect(page.locator("#stage")).to_have_attribute("aria-busy", "false")  # what is drawn before is not taken
 
 
 def corrected(output: Path, name: str) -> NDArray[Any] | None:
@@ -118,6 +119,7 @@ class Stage:
 
     def __init__(self, page: Page) -> None:
         self._page = page
+        expect(page.locator("#stage")).to_have_attribute("aria-busy", "false")
         box = page.locator("#stage").bounding_box()
         assert box is not None
         transform = page.locator("#sheet").evaluate("element => element.style.transform")

@@ -53,7 +53,7 @@ const AT_ONCE = new Set(["[", "]", ",", ".", "o", "l", "0", "+", "=", "-", "h", 
 async function open(at) {
   const item = await wall.item(at);
   if (!item) return;
-  state.opening = true; // nothing is drawn meanwhile: it would belong to neither
+  setOpening(true); // nothing is drawn meanwhile: it would belong to neither
   try {
     if (state.photo && !(await saved())) return;
     const photo = await api.details(item.id);
@@ -72,8 +72,13 @@ async function open(at) {
     if (map) await view.show(api.photographUrl(item.id), photo.name, map, photo.faces).catch(() => say("the photograph cannot be shown", true));
     else view.clear();
   } finally {
-    state.opening = false;
+    setOpening(false);
   }
+}
+
+function setOpening(isOpening) {
+  state.opening = isOpening;
+  byId("stage").setAttribute("aria-busy", String(isOpening));
 }
 
 /** The large view lies over the wall: what is below it is out of reach for keys and readers, too. */
