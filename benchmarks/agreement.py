@@ -26,8 +26,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.machine import describe_machine
+from landmarks.arrays import Float32Array
 from pipeline.caffe_format.fcn8s import random_fcn8s
-from pipeline.caffe_format.layers import FloatArray
 from pipeline.caffe_format.network import CaffeNetwork
 from pipeline.caffe_format.writer import write_caffe
 from pipeline.config import Config, EngineConfig, NetworkConfig
@@ -145,7 +145,9 @@ def compare(
     return [_agreement(size, weights, kind, found, expected) for kind, found in scores.items()]
 
 
-def _scores(settings: EngineConfig, prototxt: Path, size: int, crops: Sequence[FaceCrop]) -> list[FloatArray]:
+def _scores(
+    settings: EngineConfig, prototxt: Path, size: int, crops: Sequence[FaceCrop]
+) -> list[Float32Array]:
     engine = create_engine(settings, resolve_model(NetworkConfig(model=str(prototxt))))
     engine.load()
     keeper = _Keeper(engine)
@@ -158,18 +160,18 @@ class _Keeper:
     """An engine whose scores are kept: (classes, height, width) each."""
 
     def __init__(self, engine: Engine) -> None:
-        self.scores: list[FloatArray] = []
+        self.scores: list[Float32Array] = []
         self.info = engine.info
         self.load, self.close, self._predict = engine.load, engine.close, engine.predict
 
-    def predict(self, batch: FloatArray) -> FloatArray:
+    def predict(self, batch: Float32Array) -> Float32Array:
         scores = self._predict(batch)
         self.scores.extend(scores)
         return scores
 
 
 def _agreement(
-    size: int, weights: str, kind: str, found: Sequence[FloatArray], expected: Sequence[FloatArray]
+    size: int, weights: str, kind: str, found: Sequence[Float32Array], expected: Sequence[Float32Array]
 ) -> Agreement:
     largest = margin = 0.0
     differing = 0

@@ -14,7 +14,7 @@ import numpy as np
 import psutil
 
 from benchmarks.machine import peak_memory_bytes
-from pipeline.caffe_format.layers import FloatArray
+from landmarks.arrays import Float32Array
 from pipeline.config import EngineConfig, NetworkConfig
 from pipeline.engines.factory import create_engine
 from pipeline.errors import UncropError
@@ -23,7 +23,7 @@ from pipeline.models.catalogue import resolve_model
 CHECKED_BATCHES = 2
 
 
-def pictures(count: int, shape: tuple[int, int, int, int], seed: int = 1) -> list[FloatArray]:
+def pictures(count: int, shape: tuple[int, int, int, int], seed: int = 1) -> list[Float32Array]:
     """Batches of smooth coloured noise in a photograph's range, minus the mean."""
     size, channels, height, width = shape
     coarse = np.random.default_rng(seed).uniform(-110, 140, (count, size, 9, 9, channels)).astype(np.float32)

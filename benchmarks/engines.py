@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -30,6 +29,7 @@ from benchmarks.machine import describe_machine
 from pipeline.caffe_format.fcn8s import random_fcn8s
 from pipeline.caffe_format.writer import write_caffe
 from pipeline.config import NetworkConfig
+from pipeline.environment import usable_cores
 from pipeline.errors import ModelMissingError
 from pipeline.models.catalogue import resolve_model
 from pipeline.network import FACE_CHANNEL
@@ -98,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--networks", nargs="+", choices=sorted({case.network for case in CASES}))
     parser.add_argument("--engines", nargs="+", choices=sorted({name for name, *_ in ENGINES}))
-    parser.add_argument("--threads", nargs="+", type=int, default=[os.cpu_count() or 1])
+    parser.add_argument("--threads", nargs="+", type=int, default=[usable_cores()])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(
         "--seconds", type=float, default=6.0, help="time spent predicting, a variant and round"

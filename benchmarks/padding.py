@@ -21,8 +21,8 @@ import numpy as np
 import onnxruntime as ort
 
 from benchmarks.machine import describe_machine
+from landmarks.arrays import Float32Array
 from pipeline.caffe_format.fcn8s import random_fcn8s
-from pipeline.caffe_format.layers import FloatArray
 from pipeline.caffe_format.padding import count_work, write_specialised
 
 _STAGE = re.compile(r"(conv|pool|fc)(\d)|(score|upscore|fuse)")
@@ -90,9 +90,9 @@ def _session(path: Path, threads: int, folder: Path) -> ort.InferenceSession:
     return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
-def _run(session: ort.InferenceSession, batch: FloatArray) -> tuple[float, float, FloatArray]:
+def _run(session: ort.InferenceSession, batch: Float32Array) -> tuple[float, float, Float32Array]:
     wall, cpu = time.perf_counter(), time.process_time()
-    scores: FloatArray = session.run(None, {"data": batch})[0]
+    scores: Float32Array = session.run(None, {"data": batch})[0]
     return time.perf_counter() - wall, time.process_time() - cpu, scores
 
 

@@ -24,10 +24,10 @@ from typing import Any
 import cv2
 import dlib
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.machine import describe_machine
 from benchmarks.megapixels import FACES, SAMPLES
+from landmarks.arrays import Pixels
 from landmarks.candidates import Candidate, same_face
 from landmarks.finder import FaceFinder
 from landmarks.predictor import predictor_path
@@ -38,7 +38,6 @@ SIDES_PX = (80, 90, 100, 120, 160, 240, 400, 700)
 HEAD = 2.2
 """Side of what is pasted, in sides of the box: head, hair and some of the neighbourhood."""
 
-Pixels = NDArray[np.uint8]
 Search = Callable[[Pixels], list[Candidate]]
 
 

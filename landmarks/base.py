@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from landmarks.arrays import Pixels
 from landmarks.geometry import Detection, FaceLandmarks
-from landmarks.views import Pixels
 
 
 @dataclass(frozen=True, slots=True)

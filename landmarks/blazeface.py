@@ -15,12 +15,13 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
+from landmarks.arrays import Pixels
 from landmarks.base import SearchSettings
 from landmarks.candidates import Candidate, merge, same_face
 from landmarks.geometry import Detection
 from landmarks.model_files import BLAZEFACE_FULL_RANGE, BLAZEFACE_SHORT_RANGE, own_file
 from landmarks.sessions import open_network
-from landmarks.views import Pixels, View, halved_view, padded_view, scaled_view, upright_patch
+from landmarks.views import View, halved_view, padded_view, scaled_view, upright_patch
 
 SMALLEST_FACE_PX = 20
 """The short-range network finds boxes from this side on (all of 120 faces that HOG finds at 80 pixels)."""

@@ -14,12 +14,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from landmarks.arrays import Pixels
 from landmarks.base import SearchSettings
 from landmarks.candidates import Candidate, merge
 from landmarks.geometry import Detection
 from landmarks.model_files import CENTERFACE, own_file
 from landmarks.sessions import open_network
-from landmarks.views import Pixels, View, cut_view, padded_view, scaled_view
+from landmarks.views import View, cut_view, padded_view, scaled_view
 
 ACCEPTED = 0.5
 """Least score of a face where this network decides alone."""

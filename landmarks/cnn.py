@@ -7,12 +7,13 @@ from pathlib import Path
 import dlib
 import numpy as np
 
+from landmarks.arrays import Pixels
 from landmarks.base import SearchSettings
 from landmarks.candidates import Candidate, merge
 from landmarks.geometry import Detection
 from landmarks.hog import search_view
 from landmarks.model_files import DLIB_CNN, data_package_file
-from landmarks.views import Pixels, View, padded_view
+from landmarks.views import View, padded_view
 
 LEAST_SIDE_PX = 100
 """Smaller pictures get a black margin: the network's filters must fit in."""

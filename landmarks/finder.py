@@ -8,6 +8,7 @@ from typing import Literal, Self
 
 import numpy as np
 
+from landmarks.arrays import Pixels
 from landmarks.base import Detector, LandmarkModel, SearchSettings
 from landmarks.blazeface import BlazeFace
 from landmarks.candidates import Candidate, merge
@@ -15,7 +16,6 @@ from landmarks.follow import Follower
 from landmarks.geometry import Detection, FaceLandmarks
 from landmarks.registry import create_detector, create_landmark_model, detector_files
 from landmarks.rescue import Rescue
-from landmarks.views import Pixels
 
 RESCUES = ("when_empty", "always", "never")
 

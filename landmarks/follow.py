@@ -11,11 +11,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from landmarks.arrays import Float64Array, Pixels
 from landmarks.candidates import Candidate
 from landmarks.geometry import FaceLandmarks
-from landmarks.views import Pixels, View, upright_patch
-
-Points = npt.NDArray[np.float64]
+from landmarks.views import View, upright_patch
 
 PATCH_PX, PATCH_SHARE = 400, 0.45
 """Landmarks are predicted on an upright patch of this side, of which the box takes this share: whole pixels
@@ -58,7 +57,7 @@ class Sight:
         What found it first.
     """
 
-    points: Points
+    points: Float64Array
     look: npt.NDArray[np.float32]
     score: float
     detector: str
@@ -139,7 +138,7 @@ class Follower:
         score = self._confirm(image, sight.candidate)
         return Sight(sight.points, sight.look, score, sight.detector) if score >= CONFIRMED else None
 
-    def _placed(self, image: Pixels, points: Points) -> tuple[Points, View]:
+    def _placed(self, image: Pixels, points: Float64Array) -> tuple[Float64Array, View]:
         """Landmarks near the given ones, and the upright patch that they were predicted on."""
         candidate = candidate_of(points, 0.0, "follow")
         patch = _patch(image, candidate)
@@ -147,7 +146,7 @@ class Follower:
         return patch.photo_points(found.points + 0.5) - 0.5, patch
 
 
-def candidate_of(points: Points, score: float, detector: str) -> Candidate:
+def candidate_of(points: Float64Array, score: float, detector: str) -> Candidate:
     """The box that the detector would draw around landmarks; it turns with the line of the eyes.
 
     Parameters
@@ -190,7 +189,7 @@ def _patch(image: Pixels, candidate: Candidate) -> View:
     return View(np.asarray(pixels, np.uint8), np.column_stack([linear, shift]))
 
 
-def _look(patch: View, points: Points) -> npt.NDArray[np.float32]:
+def _look(patch: View, points: Float64Array) -> npt.NDArray[np.float32]:
     photo_to_patch = np.asarray(cv2.invertAffineTransform(patch.to_photo), np.float64)
     inside = (points + 0.5) @ photo_to_patch[:, :2].T + photo_to_patch[:, 2] - 0.5
     small = upright_patch(patch.pixels, candidate_of(inside, 0.0, "follow"), LOOK_PX, _LOOK_SHARE)
@@ -199,7 +198,7 @@ def _look(patch: View, points: Points) -> npt.NDArray[np.float32]:
     return np.asarray(grey / max(float(grey.std()), 1.0), np.float32)
 
 
-def _distance(first: Points, second: Points) -> float:
+def _distance(first: Float64Array, second: Float64Array) -> float:
     return float(np.linalg.norm(first - second, axis=1).mean())
 
 

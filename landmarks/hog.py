@@ -8,10 +8,11 @@ import cv2
 import dlib
 import numpy as np
 
+from landmarks.arrays import Pixels
 from landmarks.base import SearchSettings
 from landmarks.candidates import Candidate, merge
 from landmarks.geometry import Detection
-from landmarks.views import Pixels, View, scaled_view
+from landmarks.views import View, scaled_view
 
 SMALLEST_FACE_PX = 80
 """Side of the detector's window: smaller faces need ``upsample``."""

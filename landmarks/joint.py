@@ -11,13 +11,14 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
+from landmarks.arrays import Pixels
 from landmarks.base import SearchSettings
 from landmarks.blazeface import SHRINK, BlazeFace, BlazeFaceDetector, candidates_at_first
 from landmarks.candidates import Candidate, distinct, merge, same_face
 from landmarks.centerface import TILE_PX, CenterFace, CenterFaceDetector
 from landmarks.geometry import Detection
 from landmarks.judge import DOUBTED_TURN_DEGREES, Judge
-from landmarks.views import Pixels, View, cut_view, scaled_view
+from landmarks.views import View, cut_view, scaled_view
 
 COARSE_PIXELS, COARSE_SHARE, WIDE_SHARE = 200_000, 1 / 24, 1 / 9
 """The coarse look sees this many pixels, or this share of those of a large photograph; the last one of

@@ -11,10 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from statistics import fmean
 
+from landmarks.arrays import Pixels
 from landmarks.blazeface import SMALL_SHARE, BlazeFace
 from landmarks.candidates import Candidate
 from landmarks.centerface import CenterFace
-from landmarks.views import Pixels, upright_patch
+from landmarks.views import upright_patch
 
 SURE = 0.6
 """From this support of CenterFace on (mean of its search and its second look) nobody else is asked."""

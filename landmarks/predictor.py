@@ -9,10 +9,11 @@ import dlib
 import numpy as np
 import numpy.typing as npt
 
+from landmarks.arrays import Pixels
 from landmarks.candidates import Candidate
 from landmarks.geometry import LANDMARK_COUNT, Detection, FaceLandmarks
 from landmarks.model_files import LANDMARKS_68, data_package_file, existing_file
-from landmarks.views import Pixels, View, upright_patch
+from landmarks.views import View, upright_patch
 
 UPRIGHT_DEGREES = 20.0
 """Faces that are turned by less are predicted on the photograph itself, as ``find_face_landmarks`` does."""

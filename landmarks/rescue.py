@@ -9,12 +9,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from landmarks.arrays import Pixels
 from landmarks.base import SearchSettings
 from landmarks.blazeface import BlazeFace, BlazeFaceDetector, search_side_px
 from landmarks.candidates import Candidate, distinct, same_place
 from landmarks.centerface import CenterFace, CenterFaceDetector
 from landmarks.judge import Judge
-from landmarks.views import Pixels, View, padded_view, scaled_view, turned_view
+from landmarks.views import View, padded_view, scaled_view, turned_view
 
 WEAK_BLAZEFACE, WEAK_CENTERFACE = 0.15, 0.15
 """Least scores of candidates: low, since each is looked at again."""

@@ -9,10 +9,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from landmarks.arrays import Float64Array, Pixels
 from landmarks.candidates import Candidate
-
-Pixels = npt.NDArray[np.uint8]
-Affine = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,7 +28,7 @@ class View:
     """
 
     pixels: Pixels
-    to_photo: Affine
+    to_photo: Float64Array
 
     @property
     def size_wh(self) -> tuple[int, int]:
@@ -150,14 +148,14 @@ def upright_patch(image: Pixels, candidate: Candidate, size_px: int, share: floa
     return View(_sample(source.pixels, to_source, (size_px, size_px)), to_photo)
 
 
-def _chained(first: Affine, second: Affine) -> Affine:
+def _chained(first: Float64Array, second: Float64Array) -> Float64Array:
     """The map that applies one (2, 3) map after the other."""
     linear = second[:, :2] @ first
     linear[:, 2] += second[:, 2]
     return linear
 
 
-def _sample(pixels: Pixels, to_source: Affine, size_wh: tuple[int, int]) -> Pixels:
+def _sample(pixels: Pixels, to_source: Float64Array, size_wh: tuple[int, int]) -> Pixels:
     """Sample ``pixels`` at ``to_source`` of each pixel, linearly; black outside. Maps are for edges."""
     centres = to_source.copy()
     centres[:, 2] += to_source[:, :2] @ np.full(2, 0.5) - 0.5

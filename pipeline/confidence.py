@@ -16,9 +16,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from landmarks.arrays import Float32Array
 from landmarks.geometry import Detection, FaceLandmarks
 from pipeline.jaw import JAW
-from pipeline.scores import CropScores, Floats
+from pipeline.scores import CropScores
 
 RIGHT_IOU = 0.7
 """A face is right when its mask shares at least this much with the mask of a real face."""
@@ -142,13 +143,13 @@ def _side(detection: Detection) -> float:
     return (detection.box.width + detection.box.height) / 2
 
 
-def _held(margin: Floats, points: NDArray[np.float64]) -> float:
+def _held(margin: Float32Array, points: NDArray[np.float64]) -> float:
     inner = points[_INNER].astype(np.float32)
     sampled = cv2.remap(margin, inner[:, :1], inner[:, 1:], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return float(np.quantile(np.tanh(np.asarray(sampled) / 2), _EXCEPTIONS))
 
 
-def _missed(margin: Floats, points: NDArray[np.float64]) -> float:
+def _missed(margin: Float32Array, points: NDArray[np.float64]) -> float:
     enclosed = np.zeros(margin.shape, np.uint8)
     corners = np.rint(points[JAW] * 2**_SUBPIXEL_BITS).astype(np.int32)
     cv2.fillPoly(enclosed, [corners], (1,), shift=_SUBPIXEL_BITS)

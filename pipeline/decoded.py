@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
+from landmarks.arrays import Pixels
 from pipeline.colour import to_srgb
 from pipeline.depth import row_blocks
-
-Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)

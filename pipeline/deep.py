@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin
 
-from pipeline.decoded import Decoded, Pixels, straight
+from landmarks.arrays import Pixels
+from pipeline.decoded import Decoded, straight
 from pipeline.depth import to_8_bits
 from pipeline.errors import ImageReadError, ImageTooLargeError
 from pipeline.formats import too_large

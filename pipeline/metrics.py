@@ -8,13 +8,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from landmarks.arrays import Mask
+
 BOUNDARY_TOLERANCE = 0.0075
 """Share of the picture's diagonal within which an edge counts as met (Csurka et al., BMVC 2013)."""
 
 SMALLEST_FACE_PX = 64
 """Pieces of a truth mask with fewer pixels are specks, not faces."""
-
-_Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Scores:
     faces_found: int
 
 
-def compare(prediction: _Mask, truth: _Mask, ignore: _Mask | None = None) -> Scores:
+def compare(prediction: Mask, truth: Mask, ignore: Mask | None = None) -> Scores:
     """Compare a mask with the truth.
 
     Parameters
@@ -75,7 +75,7 @@ def compare(prediction: _Mask, truth: _Mask, ignore: _Mask | None = None) -> Sco
     )
 
 
-def _faces_found(prediction: _Mask, truth: _Mask) -> tuple[int, int]:
+def _faces_found(prediction: Mask, truth: Mask) -> tuple[int, int]:
     count, labels, stats, _ = cv2.connectedComponentsWithStats(truth.astype(np.uint8), connectivity=8)
     covered = np.bincount(labels[prediction], minlength=count)
     areas = stats[:, cv2.CC_STAT_AREA]
@@ -83,7 +83,7 @@ def _faces_found(prediction: _Mask, truth: _Mask) -> tuple[int, int]:
     return len(faces), sum(bool(2 * covered[piece] >= areas[piece]) for piece in faces)
 
 
-def _boundary_f(prediction: _Mask, truth: _Mask) -> float:
+def _boundary_f(prediction: Mask, truth: Mask) -> float:
     edges = [_edge(mask) for mask in (prediction, truth)]
     if not edges[0].any() or not edges[1].any():
         return float(edges[0].any() == edges[1].any())
@@ -94,14 +94,14 @@ def _boundary_f(prediction: _Mask, truth: _Mask) -> float:
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
-def _edge(mask: _Mask) -> _Mask:
+def _edge(mask: Mask) -> Mask:
     """Face pixels with a background pixel beside them, or at the border of the picture."""
     padded = np.pad(mask.astype(np.uint8), 1)
     inner = cv2.erode(padded, cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3)))[1:-1, 1:-1]
     return np.asarray(mask & (inner == 0))
 
 
-def _distance_to(edge: _Mask) -> NDArray[np.float32]:
+def _distance_to(edge: Mask) -> NDArray[np.float32]:
     return np.asarray(
         cv2.distanceTransform((~edge).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE), np.float32
     )

@@ -12,11 +12,12 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from landmarks.arrays import Float32Array, Pixels
 from pipeline.crop import FaceCrop
 from pipeline.engines.base import Engine
 from pipeline.errors import ModelFormatError, SegmentationError
 from pipeline.models.catalogue import ModelFiles
-from pipeline.scores import CropScores, Floats, Pixels, disagreement
+from pipeline.scores import CropScores, disagreement
 
 MEAN_BGR = np.array([104.00698793, 116.66876762, 122.67891434], np.float32)
 """Mean of the training pictures, BGR, 0-255 (face_seg.h)."""
@@ -119,7 +120,7 @@ class FaceNetwork:
             The network has a number of classes with no known face channel.
         """
         inputs = [self._preprocess(crop.pixels) for crop in crops]
-        margins: dict[int, tuple[Floats, float | None]] = {}
+        margins: dict[int, tuple[Float32Array, float | None]] = {}
         by_shape: dict[tuple[int, ...], list[int]] = {}
         for index, array in enumerate(inputs):
             by_shape.setdefault(array.shape, []).append(index)
@@ -142,7 +143,7 @@ class FaceNetwork:
         ratio = self.max_side_px / longest
         return max(round(size_wh[0] * ratio), 1), max(round(size_wh[1] * ratio), 1)
 
-    def _preprocess(self, pixels: Pixels) -> Floats:
+    def _preprocess(self, pixels: Pixels) -> Float32Array:
         """(h, w, 3) uint8 RGB to (3, H, W) float32 BGR minus mean."""
         size_wh = (pixels.shape[1], pixels.shape[0])
         limited_wh = self.limited_size_wh(size_wh)
@@ -158,7 +159,7 @@ class FaceNetwork:
         centred = image.astype(np.float32) - MEAN_BGR
         return np.ascontiguousarray(centred.transpose(2, 0, 1))
 
-    def _predict(self, batch: Floats) -> list[tuple[Floats, float | None]]:
+    def _predict(self, batch: Float32Array) -> list[tuple[Float32Array, float | None]]:
         """(n, 3, H, W) to n margins (H, W), each with the disagreement of crop and mirror image."""
         margins = self._margin_of_scores(batch)
         if not self.mirror:
@@ -168,7 +169,7 @@ class FaceNetwork:
         apart = [disagreement(one, other) for one, other in zip(margins, mirrored, strict=True)]
         return list(zip(means, apart, strict=True))
 
-    def _margin_of_scores(self, batch: Floats) -> Floats:
+    def _margin_of_scores(self, batch: Float32Array) -> Float32Array:
         scores = self.engine.predict(batch)
         count, _, height, width = batch.shape
         if scores.ndim != 4 or scores.shape[0] != count or scores.shape[2:] != (height, width):

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from landmarks.arrays import Float32Array, Pixels
 from landmarks.finder import FaceFinder
 from landmarks.geometry import FaceLandmarks
 from landmarks.selection import select_faces
@@ -28,7 +29,7 @@ from pipeline.neighbours import without_neighbours
 from pipeline.network import FaceNetwork
 from pipeline.refine import refine_mask
 from pipeline.results import FaceResult, PhotoResult, StageError, Status
-from pipeline.scores import CropScores, Floats, Pixels, probability
+from pipeline.scores import CropScores, probability
 from pipeline.stages import Stages
 from pipeline.uncrop import uncrop_instances, uncrop_mask
 
@@ -330,7 +331,7 @@ class PhotoSegmenter:
 
     def _decide(
         self, face: FaceLandmarks, scores: CropScores, points: NDArray[Any], heads: Sequence[FaceLandmarks]
-    ) -> tuple[FaceResult, Floats]:
+    ) -> tuple[FaceResult, Float32Array]:
         """The face, and its margin where the mask is set (zero elsewhere) for the instance map."""
         settings = self.config.scores
         others = [head.points for head in heads if head is not face] if settings.neighbours else []

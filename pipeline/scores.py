@@ -10,10 +10,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from landmarks.arrays import Float32Array, Pixels
 from pipeline.crop import FaceCrop
 
-Pixels = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 Upsampling = Literal["scores", "nearest"]
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 
@@ -43,7 +42,7 @@ class CropScores:
         ``margin`` is not two-dimensional float32, or has no pixels; a side of ``limited_size_wh`` is below 1.
     """
 
-    margin: Floats
+    margin: Float32Array
     crop: FaceCrop
     limited_size_wh: tuple[int, int]
     mirror_disagreement: float | None = None
@@ -77,13 +76,13 @@ class CropScores:
         edges = (self.crop.to_crop(points) + 0.5) * np.array(self.grid_size_wh)
         return np.asarray(edges / np.array(self.crop.size_wh) - 0.5, np.float64)
 
-    def plus(self, evidence: Floats) -> CropScores:
+    def plus(self, evidence: Float32Array) -> CropScores:
         """The same scores with something added on the grid: (grid height, grid width) float32."""
         return replace(self, margin=self.margin + evidence)
 
     def decide(
         self, *, upsample: Upsampling = "scores", refine: Callable[[Pixels], Pixels] = lambda mask: mask
-    ) -> tuple[Pixels, Floats]:
+    ) -> tuple[Pixels, Float32Array]:
         """Turn the scores into the mask of the crop.
 
         Parameters
@@ -114,7 +113,7 @@ class CropScores:
         return refine(_positive(crop_margin)), crop_margin
 
 
-def disagreement(one: Floats, other: Floats) -> float:
+def disagreement(one: Float32Array, other: Float32Array) -> float:
     """Share of the pixels that either margin takes for face which only one of them does: 0 alike, 1 disjoint.
 
     Parameters
@@ -127,12 +126,12 @@ def disagreement(one: Floats, other: Floats) -> float:
     return np.count_nonzero(first != second) / either if either else 0.0
 
 
-def probability(margin: Floats) -> Floats:
+def probability(margin: Float32Array) -> Float32Array:
     """Probability of face against background: the softmax of the two scores, from their difference."""
     return np.asarray(1.0 / (1.0 + np.exp(-np.clip(margin, -60.0, 60.0))), np.float32)
 
 
-def _positive(margin: Floats) -> Pixels:
+def _positive(margin: Float32Array) -> Pixels:
     return np.asarray((margin > 0).view(np.uint8) * np.uint8(255))
 
 

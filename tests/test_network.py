@@ -5,16 +5,13 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
+from landmarks.arrays import Float32Array
 from landmarks.geometry import Box
 from pipeline.crop import FaceCrop, crop_face
 from pipeline.engines.base import EngineInfo
 from pipeline.errors import ModelFormatError, SegmentationError
 from pipeline.network import MEAN_BGR, FaceNetwork
-
-Floats = NDArray[np.float32]
-Pixels = NDArray[np.uint8]
 
 
 class RecordingEngine:
@@ -24,12 +21,12 @@ class RecordingEngine:
 
     def __init__(self, classes: int = 2) -> None:
         self.classes = classes
-        self.batches: list[Floats] = []
+        self.batches: list[Float32Array] = []
 
     def load(self) -> None:
         self.batches.clear()
 
-    def predict(self, batch: Floats) -> Floats:
+    def predict(self, batch: Float32Array) -> Float32Array:
         self.batches.append(batch.copy())
         count, _, height, width = batch.shape
         scores = np.zeros((count, self.classes, height, width), np.float32)
@@ -44,11 +41,11 @@ class RecordingEngine:
 class OddEngine(RecordingEngine):
     """Gives what it is told to give."""
 
-    def __init__(self, scores: Floats) -> None:
+    def __init__(self, scores: Float32Array) -> None:
         super().__init__()
         self.scores = scores
 
-    def predict(self, batch: Floats) -> Floats:
+    def predict(self, batch: Float32Array) -> Float32Array:
         return self.scores
 
 
@@ -136,7 +133,7 @@ def test_face_of_21_classes_is_channel_15_against_channel_0() -> None:
 
 def test_mirror_averages_with_the_mirrored_crop() -> None:
     class LeftEngine(RecordingEngine):
-        def predict(self, batch: Floats) -> Floats:
+        def predict(self, batch: Float32Array) -> Float32Array:
             scores = super().predict(batch)
             scores[:, 1, :, 0] += 100
             return scores
@@ -150,7 +147,7 @@ def test_mirror_averages_with_the_mirrored_crop() -> None:
 
 def test_it_is_told_how_far_the_mirrored_crop_is_apart() -> None:
     class Lopsided(RecordingEngine):
-        def predict(self, batch: Floats) -> Floats:
+        def predict(self, batch: Float32Array) -> Float32Array:
             scores = np.zeros((len(batch), 2, 4, 8), np.float32)
             scores[:, 1, :, :5] = 1  # the left five of eight columns, whatever is shown
             scores[:, 0, :, 5:] = 1

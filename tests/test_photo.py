@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
+from landmarks.arrays import Float32Array, Pixels
 from landmarks.finder import FaceFinder
 from landmarks.geometry import Box, Detection, FaceLandmarks
 from pipeline.config import Config
@@ -17,9 +17,6 @@ from pipeline.network import FaceNetwork
 from pipeline.photo import PhotoSegmenter
 from pipeline.results import PhotoResult
 from pipeline.uncrop import uncrop_mask
-
-Floats = NDArray[np.float32]
-Pixels = NDArray[np.uint8]
 
 
 def face_at(x: int, y: int, size: int, score: float = 1.0) -> FaceLandmarks:
@@ -58,7 +55,7 @@ class BrightnessEngine:
     def load(self) -> None:
         return
 
-    def predict(self, batch: Floats) -> Floats:
+    def predict(self, batch: Float32Array) -> Float32Array:
         return np.stack([np.zeros_like(batch[:, 0]), batch[:, 0]], axis=1)
 
     def close(self) -> None:
@@ -68,7 +65,7 @@ class BrightnessEngine:
 class FailsOnDark(BrightnessEngine):
     """Fails on any batch that holds a crop with nothing bright in it."""
 
-    def predict(self, batch: Floats) -> Floats:
+    def predict(self, batch: Float32Array) -> Float32Array:
         if (batch.max(axis=(1, 2, 3)) < 0).any():
             raise EngineError("the engine does not like the dark")
         return super().predict(batch)

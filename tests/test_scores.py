@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
+from landmarks.arrays import Pixels
 from landmarks.geometry import Box
 from pipeline.crop import FaceCrop, crop_face
 from pipeline.scores import CropScores, disagreement, probability
-
-Pixels = NDArray[np.uint8]
 
 
 def face(width: int, height: int) -> FaceCrop:

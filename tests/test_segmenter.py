@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from landmarks.arrays import Float32Array, Pixels
 from landmarks.geometry import FaceLandmarks
 from pipeline.config import Config
 from pipeline.errors import EngineError, ImageReadError, ImageTooLargeError, OutputError, SegmentationError
@@ -19,17 +20,7 @@ from pipeline.network import FaceNetwork
 from pipeline.photo import PhotoSegmenter
 from pipeline.results import PhotoResult
 from pipeline.stages import Stages
-from tests.test_photo import (
-    AS_DECIDED,
-    BrightnessEngine,
-    FailsOnDark,
-    FixedFinder,
-    Floats,
-    Pixels,
-    face_at,
-    photo,
-    segmenter,
-)
+from tests.test_photo import AS_DECIDED, BrightnessEngine, FailsOnDark, FixedFinder, face_at, photo, segmenter
 
 ONE, TWO = (20, 40, 50), (120, 50, 60)
 
@@ -56,7 +47,7 @@ class WatchedEngine(BrightnessEngine):
         self.visits = Alone()
         self.closed = 0
 
-    def predict(self, batch: Floats) -> Floats:
+    def predict(self, batch: Float32Array) -> Float32Array:
         self.visits.visit()
         return super().predict(batch)
 

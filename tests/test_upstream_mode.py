@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from landmarks.arrays import Pixels
 from landmarks.finder import FaceFinder
 from landmarks.geometry import Box, Detection, FaceLandmarks
 from pipeline.caffe_format.fcn8s import random_fcn8s
@@ -25,8 +26,6 @@ from pipeline.caffe_format.writer import write_caffe
 from pipeline.config import load_config
 from pipeline.loading import load_network
 from pipeline.photo import PhotoSegmenter
-
-Pixels = NDArray[np.uint8]
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 NET_SIDE = 100

@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
+from landmarks.arrays import Float32Array, Pixels
 from landmarks.bbox import bbox_from_landmarks
 from training.cutouts import OccluderBank
-from training.data import FloatArray, Sample, UInt8Array
+from training.data import Sample
 from training.layers import Crop
 from training.occluders import paste_occluders
 
@@ -57,7 +58,7 @@ class AugmentOptions:
 
 
 def crop_box(
-    extent: FloatArray, frame_size_wh: tuple[int, int], *, clamp: bool
+    extent: Float32Array, frame_size_wh: tuple[int, int], *, clamp: bool
 ) -> tuple[float, float, float, float]:
     """Return the crop box x, y, width, height of landmarks, clamped to the frame or as if it had no end."""
     points = np.asarray(extent).round().astype(np.int64)
@@ -102,7 +103,7 @@ def warp_sample(
     )
 
 
-def tight_box(extent: FloatArray, rng: np.random.Generator) -> tuple[float, float, float, float]:
+def tight_box(extent: Float32Array, rng: np.random.Generator) -> tuple[float, float, float, float]:
     """Draw a crop box x, y, width, height of a face that fills the photograph or is cut by its edges."""
     left, top = (float(value) for value in extent.min(0))
     right, bottom = (float(value) for value in extent.max(0))
@@ -154,7 +155,7 @@ def random_crop(sample: Sample, rng: np.random.Generator, options: AugmentOption
     return warp_sample(sample, matrix, options.window_px)
 
 
-def relight(image: UInt8Array, rng: np.random.Generator) -> UInt8Array:
+def relight(image: Pixels, rng: np.random.Generator) -> Pixels:
     """Change light and colour: gamma 0.3-3, contrast, exposure, cast, shadow, grey, sepia and fading."""
     if rng.random() < 0.25:
         image = _shade(image, rng)
@@ -187,7 +188,7 @@ def relight(image: UInt8Array, rng: np.random.Generator) -> UInt8Array:
     return image
 
 
-def _shade(image: UInt8Array, rng: np.random.Generator) -> UInt8Array:
+def _shade(image: Pixels, rng: np.random.Generator) -> Pixels:
     """Darken one side of a soft line, or a band, or light from one direction."""
     height, width = image.shape[:2]
     angle = rng.uniform(0, 2 * math.pi)
@@ -202,7 +203,7 @@ def _shade(image: UInt8Array, rng: np.random.Generator) -> UInt8Array:
     return np.asarray(image * gain[:, :, None]).astype(np.uint8)
 
 
-def damage(image: UInt8Array, rng: np.random.Generator) -> UInt8Array:
+def damage(image: Pixels, rng: np.random.Generator) -> Pixels:
     """Blur, shrink and enlarge, add noise, and compress."""
     height, width = image.shape[:2]
     if rng.random() < 0.15:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from training.data import UInt8Array, hash_fraction
+from landmarks.arrays import Pixels
+from training.data import hash_fraction
 
 TURNS_DEG = tuple(range(15, 360, 15))
 
@@ -31,10 +32,10 @@ class Photograph:
     """
 
     name: str
-    image: UInt8Array
-    face: UInt8Array
-    weight: UInt8Array
-    sure: UInt8Array
+    image: Pixels
+    face: Pixels
+    weight: Pixels
+    sure: Pixels
     traits: tuple[str, ...] = ()
 
 
@@ -65,7 +66,7 @@ def ruin(photograph: Photograph, condition: str) -> Photograph:
     return replace(photograph, image=image)
 
 
-def _uint8(array: cv2.typing.MatLike) -> UInt8Array:
+def _uint8(array: cv2.typing.MatLike) -> Pixels:
     return np.asarray(array, np.uint8)
 
 
@@ -94,13 +95,13 @@ def _dice(photograph: Photograph) -> np.random.Generator:
     return np.random.default_rng(int(hash_fraction(photograph.name) * 2**32))
 
 
-def _noisy(light: np.typing.NDArray[np.float64], sigma: float, rng: np.random.Generator) -> UInt8Array:
+def _noisy(light: np.typing.NDArray[np.float64], sigma: float, rng: np.random.Generator) -> Pixels:
     """Light 0-255 with the noise of a sensor: more of it where there is more light, some everywhere."""
     grain = rng.normal(0, 1, light.shape) * np.sqrt(sigma**2 + sigma * np.maximum(light, 0) / 8)
     return np.clip(light + grain, 0, 255).round().astype(np.uint8)
 
 
-def _backlit(photograph: Photograph) -> UInt8Array:
+def _backlit(photograph: Photograph) -> Pixels:
     """A window behind the head: all around it burnt out, the face in its own shadow under a veil of light."""
     rng = _dice(photograph)
     side = math.sqrt(max(int((photograph.face > 127).sum()), 1))
@@ -113,7 +114,7 @@ def _backlit(photograph: Photograph) -> UInt8Array:
     return _noisy(light + veil, 3.0, rng)
 
 
-def _night(photograph: Photograph) -> UInt8Array:
+def _night(photograph: Photograph) -> Pixels:
     """A dark street: little light of one colour, and the noise of a sensor that was turned up."""
     rng = _dice(photograph)
     colour = np.array([(1.25, 0.95, 0.55), (0.65, 0.9, 1.35), (1.1, 0.75, 1.15)][int(rng.integers(3))])
@@ -122,7 +123,7 @@ def _night(photograph: Photograph) -> UInt8Array:
     return _noisy(light, rng.uniform(6, 11), rng)
 
 
-LIGHTS: dict[str, Callable[[Photograph], UInt8Array]] = {"backlit": _backlit, "night": _night}
+LIGHTS: dict[str, Callable[[Photograph], Pixels]] = {"backlit": _backlit, "night": _night}
 
 
 def _behind_a_phone(photograph: Photograph) -> Photograph:

@@ -23,6 +23,7 @@ import dlib
 import numpy as np
 from numpy.typing import NDArray
 
+from landmarks.arrays import Float64Array, Pixels
 from landmarks.blazeface import BlazeFace
 from landmarks.candidates import merge
 from landmarks.geometry import FaceLandmarks
@@ -34,7 +35,7 @@ from pipeline.jaw import overstepping
 from pipeline.photo import PhotoSegmenter
 from pipeline.uncrop import uncrop_mask
 from training.conditions import HARD, PLAIN, Photograph, ruin
-from training.data import UInt8Array, hash_fraction, person_of, read_rgb
+from training.data import hash_fraction, person_of, read_rgb
 from training.scoring import masked_iou
 from training.validate import held_out
 
@@ -60,8 +61,6 @@ LANDMARK_CLUES = ("blazeface", "centerface", "other_detector", "held", "missed",
 FOLDS = 5
 RIDGE = 1e-4
 STEPS = (0.0, 0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 1.01)
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -89,9 +88,7 @@ def shrunk(photograph: Photograph, side_px: int) -> Photograph:
     return Photograph(photograph.name, image, planes[0], planes[1], planes[2])
 
 
-def clues_of(
-    segmenter: PhotoSegmenter, image: UInt8Array, face: FaceLandmarks
-) -> tuple[Clues, UInt8Array] | None:
+def clues_of(segmenter: PhotoSegmenter, image: Pixels, face: FaceLandmarks) -> tuple[Clues, Pixels] | None:
     """The clues of one face and its full-frame mask (0 or 255); None if its crop is empty."""
     try:
         crop = frame_face(image, face, segmenter.config.crop)
@@ -144,7 +141,7 @@ def false_rows(segmenter: PhotoSegmenter, photographs: Iterable[Path]) -> Iterat
 
 
 def fitted(
-    clues: Floats, truth: NDArray[np.bool_], weight: Floats, *, rounds: int = 30
+    clues: Float64Array, truth: NDArray[np.bool_], weight: Float64Array, *, rounds: int = 30
 ) -> NDArray[np.float64]:
     """Weights of a logistic regression, the constant first, by Newton's method with a small ridge."""
     columns = np.column_stack([np.ones(len(clues)), clues])
@@ -159,8 +156,8 @@ def fitted(
 
 
 def cross_checked(
-    rows: list[Row], names: tuple[str, ...], truth: NDArray[np.bool_], weight: Floats
-) -> tuple[dict[str, float], Floats]:
+    rows: list[Row], names: tuple[str, ...], truth: NDArray[np.bool_], weight: Float64Array
+) -> tuple[dict[str, float], Float64Array]:
     """Weights on all rows, and of every row the figure by weights fitted on other people's."""
     clues = np.array([[asdict(row.clues)[name] for name in names] for row in rows])
     fold = np.array([int(hash_fraction(row.person) * FOLDS) for row in rows])
@@ -173,7 +170,7 @@ def cross_checked(
     return dict(zip(("constant", *names), (round(float(value), 3) for value in whole), strict=True)), figures
 
 
-def reliability(figures: Floats, truth: NDArray[np.bool_], weight: Floats) -> str:
+def reliability(figures: Float64Array, truth: NDArray[np.bool_], weight: Float64Array) -> str:
     """A Markdown table: what was said, and how often it was so."""
     lines = ["| said | faces | share of all | mean said | true |", "|---|---|---|---|---|"]
     for low, high in pairwise(STEPS):
@@ -216,7 +213,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def report(
-    name: str, rows: list[Row], names: tuple[str, ...], truth: NDArray[np.bool_], weight: Floats
+    name: str, rows: list[Row], names: tuple[str, ...], truth: NDArray[np.bool_], weight: Float64Array
 ) -> None:
     """Print the weights of one figure and how they hold."""
     weights, figures = cross_checked(rows, names, truth, weight)

@@ -8,14 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from training.data import (
-    CELEBA_HAIR,
-    FloatArray,
-    UInt8Array,
-    read_labels,
-    read_prepared_landmarks,
-    read_rgb,
-)
+from landmarks.arrays import Float32Array, Pixels
+from training.data import CELEBA_HAIR, read_labels, read_prepared_landmarks, read_rgb
 
 DARK_LENS_BRIGHTNESS = 85.0
 """Cut-outs of glasses brighter than this (median of the brightest channel) show the eyes: they are not
@@ -37,23 +31,23 @@ class HairCutout:
         Landmarks of the face that wore it, in the cut-out's pixels; they may lie outside of it.
     """
 
-    pixels: UInt8Array
-    points: FloatArray
+    pixels: Pixels
+    points: Float32Array
 
 
 @dataclass(frozen=True)
 class OccluderBank:
     """Cut-outs (h, w, 4) uint8 RGBA in memory, by kind; a kind may be empty."""
 
-    skin: list[UInt8Array] = field(default_factory=list)
-    objects: list[UInt8Array] = field(default_factory=list)
-    glasses: list[UInt8Array] = field(default_factory=list)
-    medical_masks: list[UInt8Array] = field(default_factory=list)
-    heads: list[UInt8Array] = field(default_factory=list)
+    skin: list[Pixels] = field(default_factory=list)
+    objects: list[Pixels] = field(default_factory=list)
+    glasses: list[Pixels] = field(default_factory=list)
+    medical_masks: list[Pixels] = field(default_factory=list)
+    heads: list[Pixels] = field(default_factory=list)
     hair: list[HairCutout] = field(default_factory=list)
 
 
-def read_rgba(path: Path) -> UInt8Array:
+def read_rgba(path: Path) -> Pixels:
     """Read a cut-out as (h, w, 4) uint8 RGBA.
 
     Raises
@@ -90,9 +84,9 @@ def read_occluders(folder: Path) -> OccluderBank:
     return bank
 
 
-def read_heads(folder: Path, stems: set[str], limit: int) -> list[UInt8Array]:
+def read_heads(folder: Path, stems: set[str], limit: int) -> list[Pixels]:
     """Cut heads (skin, hair, ears, hats) out of CelebAMask-HQ photographs, to stand beside other faces."""
-    heads: list[UInt8Array] = []
+    heads: list[Pixels] = []
     for path in sorted((folder / "images").iterdir()):
         if path.stem not in stems or len(heads) >= limit:
             continue

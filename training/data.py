@@ -16,8 +16,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-UInt8Array = npt.NDArray[np.uint8]
-FloatArray = npt.NDArray[np.float32]
+from landmarks.arrays import Float32Array, Pixels
 
 MAX_SIDE_PX = 400
 """Photographs are kept at most this large: the network sees the face at 256 pixels a crop, and a crop is
@@ -65,11 +64,11 @@ class Sample:
     name: str
     source: str
     person: str
-    image: UInt8Array
-    face: UInt8Array
-    weight: UInt8Array
-    points: FloatArray | None
-    extent: FloatArray
+    image: Pixels
+    face: Pixels
+    weight: Pixels
+    points: Float32Array | None
+    extent: Float32Array
     frequency: float = 1.0
 
 
@@ -104,7 +103,7 @@ def split_people(people: Sequence[str], validation_share: float) -> tuple[set[st
     return set(people) - validation, validation
 
 
-def read_rgb(path: Path) -> UInt8Array:
+def read_rgb(path: Path) -> Pixels:
     """Read a photograph as (h, w, 3) uint8 RGB.
 
     Raises
@@ -118,7 +117,7 @@ def read_rgb(path: Path) -> UInt8Array:
     return np.ascontiguousarray(image[:, :, ::-1], dtype=np.uint8)
 
 
-def read_labels(path: Path) -> UInt8Array:
+def read_labels(path: Path) -> Pixels:
     """Read a single-channel label picture as (h, w) uint8.
 
     Raises
@@ -132,9 +131,7 @@ def read_labels(path: Path) -> UInt8Array:
     return np.asarray(labels, np.uint8)
 
 
-def celeba_mask(
-    image: UInt8Array, labels: UInt8Array, points: FloatArray | None
-) -> tuple[UInt8Array, UInt8Array]:
+def celeba_mask(image: Pixels, labels: Pixels, points: Float32Array | None) -> tuple[Pixels, Pixels]:
     """Turn CelebAMask-HQ classes into a face mask and weights.
 
     Eyeglasses (class 3) do not say whether their lenses are clear. Where the lens pixels around the eyes are
@@ -165,7 +162,7 @@ def celeba_mask(
     return face, weight
 
 
-def lens_verdict(image: UInt8Array, labels: UInt8Array, points: FloatArray | None) -> str:
+def lens_verdict(image: Pixels, labels: Pixels, points: Float32Array | None) -> str:
     """Say whether the glasses of a CelebAMask-HQ photograph are ``clear``, ``dark`` or ``unknown``."""
     if points is None:
         return "unknown"
@@ -186,13 +183,13 @@ def lens_verdict(image: UInt8Array, labels: UInt8Array, points: FloatArray | Non
     return "dark" if ratio <= DARK_LENS_RATIO and not seen_through.any() else "unknown"
 
 
-def edge_band(face: UInt8Array, radius_px: int) -> npt.NDArray[np.bool_]:
+def edge_band(face: Pixels, radius_px: int) -> npt.NDArray[np.bool_]:
     """Return the pixels within `radius_px` of the edge of a mask."""
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius_px + 1, 2 * radius_px + 1))
     return np.asarray(cv2.dilate(face, kernel) != cv2.erode(face, kernel))
 
 
-def soften_edges(face: UInt8Array, weight: UInt8Array, *, radius_px: int, edge_weight: float) -> UInt8Array:
+def soften_edges(face: Pixels, weight: Pixels, *, radius_px: int, edge_weight: float) -> Pixels:
     """Return `weight` with the band around the face's edge scaled by `edge_weight`, for coarse labels."""
     softened = weight.copy()
     band = edge_band(face, radius_px)
@@ -203,10 +200,10 @@ def soften_edges(face: UInt8Array, weight: UInt8Array, *, radius_px: int, edge_w
 def make_sample(
     name: str,
     source: str,
-    image: UInt8Array,
-    face: UInt8Array,
-    weight: UInt8Array,
-    points: FloatArray | None,
+    image: Pixels,
+    face: Pixels,
+    weight: Pixels,
+    points: Float32Array | None,
     *,
     person: str | None = None,
     frequency: float = 1.0,
@@ -231,14 +228,14 @@ def make_sample(
     return Sample(name, source, person or person_of(name), image, face, weight, points, extent, frequency)
 
 
-def extent_of_mask(face: UInt8Array) -> FloatArray:
+def extent_of_mask(face: Pixels) -> Float32Array:
     """Guess the extent of the landmarks: the mask's width and its lower two thirds."""
     ys, xs = np.nonzero(face > 127)
     top, bottom = float(ys.min()), float(ys.max())
     return np.array([[xs.min(), top + (bottom - top) / 3], [xs.max(), bottom]], np.float32)
 
 
-def hair_frequency(image: UInt8Array, hair: npt.NDArray[np.bool_], face: UInt8Array) -> float:
+def hair_frequency(image: Pixels, hair: npt.NDArray[np.bool_], face: Pixels) -> float:
     """Return 2 for grey or white hair and for hardly any hair, else 1: rare heads are drawn more often."""
     if hair.sum() < 0.08 * (face > 127).sum():
         return 2.0
@@ -247,7 +244,7 @@ def hair_frequency(image: UInt8Array, hair: npt.NDArray[np.bool_], face: UInt8Ar
     return 2.0 if grey and float(np.median(pixels.max(1))) > 110.0 else 1.0
 
 
-def read_prepared_landmarks(folder: Path) -> dict[str, FloatArray | None]:
+def read_prepared_landmarks(folder: Path) -> dict[str, Float32Array | None]:
     """Read ``landmarks68.json`` of a prepared folder: stem to (68, 2) float32, None where there is no face.
 
     Raises

@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from landmarks.arrays import Float32Array
 from pipeline.caffe_format import CaffeNetwork
-from pipeline.caffe_format.layers import FloatArray, Layer
+from pipeline.caffe_format.layers import Layer
 from pipeline.caffe_format.writer import write_caffe
 from training.network import SKIP_BLOCKS, ConvUnit, FaceNetwork, InvertedResidual, Refinement
 from training.records import load_checkpoint
@@ -23,7 +24,7 @@ NETWORK_NAME = "uncrop_256"
 INPUT_SIZE_PX = 256
 
 
-def fold_batch_norm(unit: ConvUnit) -> tuple[FloatArray, FloatArray]:
+def fold_batch_norm(unit: ConvUnit) -> tuple[Float32Array, Float32Array]:
     """Return weights and bias of the one convolution that equals convolution and batch normalisation.
 
     With scale ``s = gamma / sqrt(variance + eps)``: ``w' = s w`` and ``b' = beta - s mean``, in float64.
@@ -37,7 +38,7 @@ def fold_batch_norm(unit: ConvUnit) -> tuple[FloatArray, FloatArray]:
     return _float32(weight), _float32(bias)
 
 
-def _float32(tensor: torch.Tensor) -> FloatArray:
+def _float32(tensor: torch.Tensor) -> Float32Array:
     return np.ascontiguousarray(tensor.detach().numpy().astype(np.float32))
 
 

@@ -8,15 +8,15 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
+from landmarks.arrays import Float32Array, Pixels
 from training.cutouts import OccluderBank
-from training.data import FloatArray, UInt8Array
 from training.layers import Crop, place
 
 REFLECTING_SHARE = 0.25
 """Of the dark glasses, so many mirror something."""
 
 
-def sunglasses_layer(crop: Crop, bank: OccluderBank, rng: np.random.Generator) -> UInt8Array | None:
+def sunglasses_layer(crop: Crop, bank: OccluderBank, rng: np.random.Generator) -> Pixels | None:
     """Dark glasses on the eyes: a cut-out, or drawn lenses with a frame."""
     points = crop.points
     if points is None:
@@ -49,7 +49,7 @@ def sunglasses_layer(crop: Crop, bank: OccluderBank, rng: np.random.Generator) -
     return np.asarray(cv2.GaussianBlur(layer, (3, 3), 0), np.uint8)
 
 
-def reflect(layer: UInt8Array, bank: OccluderBank, rng: np.random.Generator) -> UInt8Array:
+def reflect(layer: Pixels, bank: OccluderBank, rng: np.random.Generator) -> Pixels:
     """Return a layer of dark glasses that mirror something: lamps, or a thing of any colours.
 
     Mirrored skin is left out: networks that saw it took clear glasses for dark ones.
@@ -66,7 +66,7 @@ def reflect(layer: UInt8Array, bank: OccluderBank, rng: np.random.Generator) -> 
     return mirroring
 
 
-def _lamps(layer: UInt8Array, rng: np.random.Generator) -> FloatArray:
+def _lamps(layer: Pixels, rng: np.random.Generator) -> Float32Array:
     """Draw a few bright spots on what is opaque in a layer, on black (h, w, 3)."""
     scene = np.zeros((layer.shape[0], layer.shape[1], 3), np.float32)
     ys, xs = np.nonzero(layer[:, :, 3] > 127)
@@ -80,14 +80,14 @@ def _lamps(layer: UInt8Array, rng: np.random.Generator) -> FloatArray:
 
 
 def _draw_glasses(
-    layer: UInt8Array,
-    eyes: tuple[FloatArray, FloatArray],
+    layer: Pixels,
+    eyes: tuple[Float32Array, Float32Array],
     distance: float,
     angle: float,
     rng: np.random.Generator,
     *,
-    lens: UInt8Array | np.ndarray[tuple[int, ...], np.dtype[np.int64]] | None,
-    frame: UInt8Array | np.ndarray[tuple[int, ...], np.dtype[np.int64]],
+    lens: Pixels | np.ndarray[tuple[int, ...], np.dtype[np.int64]] | None,
+    frame: Pixels | np.ndarray[tuple[int, ...], np.dtype[np.int64]],
 ) -> None:
     """Draw two lenses (filled when `lens` is a colour), their frame, bridge and arms into an RGBA layer."""
     thickness = max(1, round(distance * rng.uniform(0.02, 0.1)))
@@ -117,7 +117,7 @@ def _draw_glasses(
         cv2.line(layer, _pixel(start), _pixel(end), frame_rgba, thickness, cv2.LINE_AA)
 
 
-def _pixel(point: FloatArray | np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> tuple[int, int]:
+def _pixel(point: Float32Array | np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> tuple[int, int]:
     return round(float(point[0])), round(float(point[1]))
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from landmarks.arrays import Float32Array, Pixels
 from training.cutouts import OccluderBank
-from training.data import FloatArray, UInt8Array
 from training.layers import Crop, face_extent, shading, warp_layer
 
 MIRRORED_POINTS = (
@@ -21,7 +21,7 @@ STEEPEST_STRETCH = 2.0
 other."""
 
 
-def wig_layer(crop: Crop, bank: OccluderBank, rng: np.random.Generator) -> UInt8Array | None:
+def wig_layer(crop: Crop, bank: OccluderBank, rng: np.random.Generator) -> Pixels | None:
     """Another person's hair where it would hang on this head, often lower, of any colour, also of skin's."""
     points = crop.points
     if points is None or not bank.hair:
@@ -46,14 +46,14 @@ def wig_layer(crop: Crop, bank: OccluderBank, rng: np.random.Generator) -> UInt8
     return warp_layer(cutout, matrix, (crop.face.shape[0], crop.face.shape[1]))
 
 
-def fit_affine(source: FloatArray, target: FloatArray) -> FloatArray:
+def fit_affine(source: Float32Array, target: Float32Array) -> Float32Array:
     """Return the 2x3 affine matrix that takes points (n, 2) to others with the least squared error."""
     padded = np.column_stack([source, np.ones(len(source))])
     solution, *_ = np.linalg.lstsq(padded, target, rcond=None)
     return np.asarray(solution.T, np.float32)
 
 
-def _dye_hair(cutout: UInt8Array, crop: Crop, rng: np.random.Generator) -> UInt8Array:
+def _dye_hair(cutout: Pixels, crop: Crop, rng: np.random.Generator) -> Pixels:
     """Give hair the colour of the face's skin or nearly so, or white, grey, fair, brown or black."""
     draw, skin = rng.random(), crop.image[crop.face > 127]
     if draw < 0.3 and len(skin):
@@ -68,14 +68,14 @@ def _dye_hair(cutout: UInt8Array, crop: Crop, rng: np.random.Generator) -> UInt8
     return dyed
 
 
-def _coarsen(cutout: UInt8Array, share: float) -> UInt8Array:
+def _coarsen(cutout: Pixels, share: float) -> Pixels:
     """Take away the detail that a photograph of `share` of the size would not show."""
     height, width = cutout.shape[:2]
     small = cv2.resize(cutout, None, fx=share, fy=share, interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
-def strands_layer(crop: Crop, bank: OccluderBank, rng: np.random.Generator) -> UInt8Array | None:
+def strands_layer(crop: Crop, bank: OccluderBank, rng: np.random.Generator) -> Pixels | None:
     """Strands of hair that fall from above the face over forehead and cheeks."""
     extent = face_extent(crop)
     if extent is None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from landmarks.arrays import Pixels
 from pipeline.yaml_text import read_yaml
-from training.data import UInt8Array
 
 FAULTS_FILE = Path(__file__).with_name("label_faults.yaml")
 
@@ -34,7 +34,7 @@ def read_faults(path: Path = FAULTS_FILE) -> dict[str, dict[str, list[Polygon]]]
     return faults
 
 
-def without_faults(weight: UInt8Array, polygons: list[Polygon]) -> UInt8Array:
+def without_faults(weight: Pixels, polygons: list[Polygon]) -> Pixels:
     """Return the weights (h, w) with 0 inside of the polygons."""
     sure = weight.copy()
     for polygon in polygons:

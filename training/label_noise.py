@@ -23,8 +23,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from landmarks.arrays import Float32Array, Pixels
 from training.augment import NETWORK_SIZE_PX, crop_box
-from training.data import FloatArray, UInt8Array, read_labels, read_prepared_landmarks, read_rgb
+from training.data import read_labels, read_prepared_landmarks, read_rgb
 from training.datasets import CELEBA_FOLDER, LFW_FOLDER, is_celeba_validation, is_lfw_validation
 from training.export import load_network
 from training.network import FaceNetwork
@@ -60,12 +61,12 @@ class EdgeDistances:
         everywhere as the clear edges do, half of it inside, half of it outside.
     """
 
-    label: FloatArray
-    predicted: FloatArray
+    label: Float32Array
+    predicted: Float32Array
     exact_iou: float
 
 
-def signed_distance(mask: UInt8Array) -> FloatArray:
+def signed_distance(mask: Pixels) -> Float32Array:
     """Return the distance (h, w) in pixels from the edge of a mask (0 or 255), positive inside."""
     inside = (mask > 127).astype(np.uint8)
     within = cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
@@ -73,14 +74,14 @@ def signed_distance(mask: UInt8Array) -> FloatArray:
     return np.asarray(np.where(inside > 0, within - 0.5, 0.5 - beyond), np.float32)
 
 
-def outline_length(mask: UInt8Array) -> float:
+def outline_length(mask: Pixels) -> float:
     """Return the length in pixels of a mask's outline, holes included: the total slope of its soft edge."""
     soft = cv2.GaussianBlur((mask > 127).astype(np.float32), (0, 0), 2.0)
     rows, columns = np.gradient(soft)
     return float(np.hypot(rows, columns).sum())
 
 
-def clear_edges(image: UInt8Array, mask: UInt8Array, face_width_px: float) -> FloatArray:
+def clear_edges(image: Pixels, mask: Pixels, face_width_px: float) -> Float32Array:
     """Find the photograph's clear edges near the outline of a mask.
 
     Parameters
@@ -126,9 +127,7 @@ def clear_edges(image: UInt8Array, mask: UInt8Array, face_width_px: float) -> Fl
     return np.stack([(line[lines, at] + line[lines, at + 1]) / 2 for line in (xs, ys)], 1).astype(np.float32)
 
 
-def edge_distances(
-    image: UInt8Array, label: UInt8Array, predicted: UInt8Array, face_width_px: float
-) -> EdgeDistances:
+def edge_distances(image: Pixels, label: Pixels, predicted: Pixels, face_width_px: float) -> EdgeDistances:
     """Measure how far two outlines, masks (h, w) of 0 or 255, pass from the clear edges near either."""
     enlarged = max(1.0, FACE_PX / face_width_px)
     if enlarged > 1:
@@ -154,7 +153,7 @@ def edge_distances(
     return EdgeDistances(found[0] * percent, found[1] * percent, (1 - wrong / 2) / (1 + wrong / 2))
 
 
-def predict_mask(network: FaceNetwork, image: UInt8Array, points: FloatArray) -> UInt8Array:
+def predict_mask(network: FaceNetwork, image: Pixels, points: Float32Array) -> Pixels:
     """Segment the face of landmarks (68, 2) in a photograph (h, w, 3), at its size."""
     height, width = image.shape[:2]
     x, y, box_width, box_height = (int(value) for value in crop_box(points, (width, height), clamp=True))
@@ -186,12 +185,12 @@ def measure_folder(network: FaceNetwork, folder: Path, keep: Callable[[str], boo
     return measured
 
 
-def mean_distance(photographs: list[FloatArray]) -> float:
+def mean_distance(photographs: list[Float32Array]) -> float:
     """Return the mean of the photographs' mean absolute distances."""
     return float(np.mean([np.abs(distances).mean() for distances in photographs]))
 
 
-def spread(photographs: list[FloatArray]) -> float:
+def spread(photographs: list[Float32Array]) -> float:
     """Return the mean absolute distance once the shift that a whole set's outlines share is taken off."""
     shift = float(np.mean([distances.mean() for distances in photographs]))
     return mean_distance([np.asarray(distances - shift, np.float32) for distances in photographs])

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from training.data import FloatArray, UInt8Array
+from landmarks.arrays import Float32Array, Pixels
 
 COVERED_ALPHA = 0.35
 """A layer this opaque hides the face: the pixel is no longer face. Thinner it counts in part."""
@@ -32,13 +32,13 @@ class Crop:
         Landmarks in the crop's pixels.
     """
 
-    image: UInt8Array
-    face: UInt8Array
-    weight: UInt8Array
-    points: FloatArray | None
+    image: Pixels
+    face: Pixels
+    weight: Pixels
+    points: Float32Array | None
 
 
-def composite(crop: Crop, layer: UInt8Array) -> Crop:
+def composite(crop: Crop, layer: Pixels) -> Crop:
     """Blend an RGBA layer of the crop's size over it; covered pixels are not face, and certain to be so."""
     alpha = layer[:, :, 3]
     share = (alpha.astype(np.float32) / 255.0)[:, :, None]
@@ -49,7 +49,7 @@ def composite(crop: Crop, layer: UInt8Array) -> Crop:
     return replace(crop, image=image, face=face, weight=weight)
 
 
-def warp_layer(cutout: UInt8Array, matrix: FloatArray, shape_hw: tuple[int, int]) -> UInt8Array:
+def warp_layer(cutout: Pixels, matrix: Float32Array, shape_hw: tuple[int, int]) -> Pixels:
     """Bring a cut-out into a transparent layer of `shape_hw` by a 2x3 affine matrix (cut-out to crop)."""
     scale = math.sqrt(max(abs(float(np.linalg.det(matrix[:, :2]))), 1e-6))
     if scale < 0.6:
@@ -70,14 +70,14 @@ def warp_layer(cutout: UInt8Array, matrix: FloatArray, shape_hw: tuple[int, int]
     return np.asarray(layer, np.uint8)
 
 
-def affine(source: list[tuple[float, float]], target: list[tuple[float, float]]) -> FloatArray:
+def affine(source: list[tuple[float, float]], target: list[tuple[float, float]]) -> Float32Array:
     """Return the 2x3 affine matrix that takes three points to three others."""
     return np.asarray(
         cv2.getAffineTransform(np.array(source, np.float32), np.array(target, np.float32)), np.float32
     )
 
 
-def face_extent(crop: Crop) -> tuple[FloatArray, float] | None:
+def face_extent(crop: Crop) -> tuple[Float32Array, float] | None:
     """Return x and y of the face's pixels (n, 2) and the root of their number, about the face's width."""
     ys, xs = np.nonzero(crop.face > 127)
     if len(xs) < 60:
@@ -85,9 +85,7 @@ def face_extent(crop: Crop) -> tuple[FloatArray, float] | None:
     return np.stack([xs, ys], 1).astype(np.float32), math.sqrt(len(xs))
 
 
-def place(
-    cutout: UInt8Array, centre: tuple[float, float], width_px: float, angle: float, crop: Crop
-) -> UInt8Array:
+def place(cutout: Pixels, centre: tuple[float, float], width_px: float, angle: float, crop: Crop) -> Pixels:
     """Return a layer with a cut-out turned by `angle` (radians), its longer side `width_px`, at `centre`."""
     height, width = cutout.shape[:2]
     scale = width_px / max(height, width)
@@ -97,7 +95,7 @@ def place(
     return warp_layer(cutout, matrix, (crop.face.shape[0], crop.face.shape[1]))
 
 
-def shading(cutout: UInt8Array) -> FloatArray:
+def shading(cutout: Pixels) -> Float32Array:
     """Return the brightness of every pixel of a cut-out over the mean of the opaque ones, (h, w, 1)."""
     brightness = cutout[:, :, :3].mean(2, keepdims=True, dtype=np.float32)
     opaque = brightness[cutout[:, :, 3] > 127]

@@ -8,14 +8,14 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
+from landmarks.arrays import Pixels
 from training.cutouts import OccluderBank
-from training.data import UInt8Array
 from training.glasses import add_clear_glasses, sunglasses_layer
 from training.hair import strands_layer, wig_layer
 from training.layers import Crop, affine, composite, face_extent, place, shading, warp_layer
 
 
-def _match_colour(cutout: UInt8Array, crop: Crop, rng: np.random.Generator) -> UInt8Array:
+def _match_colour(cutout: Pixels, crop: Crop, rng: np.random.Generator) -> Pixels:
     """Give a skin cut-out the mean and spread of the face's colours, roughly."""
     skin = crop.image[crop.face > 127].astype(np.float32)
     solid = cutout[:, :, 3] > 127
@@ -30,14 +30,14 @@ def _match_colour(cutout: UInt8Array, crop: Crop, rng: np.random.Generator) -> U
     return matched
 
 
-def _recolour(cutout: UInt8Array, rng: np.random.Generator, strength: float) -> UInt8Array:
+def _recolour(cutout: Pixels, rng: np.random.Generator, strength: float) -> Pixels:
     tint = rng.uniform(1.0 - strength, 1.0 + strength, 3) * rng.uniform(1.0 - strength, 1.0 + strength)
     coloured = cutout.copy()
     coloured[:, :, :3] = np.clip(cutout[:, :, :3] * tint, 0, 255).astype(np.uint8)
     return coloured
 
 
-def arm_layer(crop: Crop, bank: OccluderBank, rng: np.random.Generator) -> UInt8Array | None:
+def arm_layer(crop: Crop, bank: OccluderBank, rng: np.random.Generator) -> Pixels | None:
     """An arm or leg that reaches from outside the crop to a pixel of the face, or a hand lying on it."""
     extent = face_extent(crop)
     if extent is None or not bank.skin:
@@ -70,7 +70,7 @@ def arm_layer(crop: Crop, bank: OccluderBank, rng: np.random.Generator) -> UInt8
     return warp_layer(np.ascontiguousarray(cutout), matrix, (crop.face.shape[0], crop.face.shape[1]))
 
 
-def object_layer(crop: Crop, bank: OccluderBank, rng: np.random.Generator) -> UInt8Array | None:
+def object_layer(crop: Crop, bank: OccluderBank, rng: np.random.Generator) -> Pixels | None:
     """A bag, shoe, scarf or hat anywhere on the face, turned and coloured at random."""
     extent = face_extent(crop)
     if extent is None or not bank.objects:
@@ -83,7 +83,7 @@ def object_layer(crop: Crop, bank: OccluderBank, rng: np.random.Generator) -> UI
     )
 
 
-def head_layer(crop: Crop, bank: OccluderBank, rng: np.random.Generator) -> UInt8Array | None:
+def head_layer(crop: Crop, bank: OccluderBank, rng: np.random.Generator) -> Pixels | None:
     """Another person's head beside the face, overlapping it a little: heads of others are not the face."""
     extent = face_extent(crop)
     if extent is None or not bank.heads:
@@ -98,7 +98,7 @@ def head_layer(crop: Crop, bank: OccluderBank, rng: np.random.Generator) -> UInt
     return place(cutout, spot, width, rng.normal(0, 0.15), crop)
 
 
-def _dye(cutout: UInt8Array, crop: Crop, bank: OccluderBank, rng: np.random.Generator) -> UInt8Array:
+def _dye(cutout: Pixels, crop: Crop, bank: OccluderBank, rng: np.random.Generator) -> Pixels:
     """Give a medical mask another cloth: a plain colour, a skin's colour, or the pattern of an object."""
     dyed = cutout.copy()
     shade = shading(cutout)
@@ -116,7 +116,7 @@ def _dye(cutout: UInt8Array, crop: Crop, bank: OccluderBank, rng: np.random.Gene
     return dyed
 
 
-def medical_mask_layer(crop: Crop, bank: OccluderBank, rng: np.random.Generator) -> UInt8Array | None:
+def medical_mask_layer(crop: Crop, bank: OccluderBank, rng: np.random.Generator) -> Pixels | None:
     """A medical mask bent over nose, cheeks and chin: each half placed by three landmarks."""
     points = crop.points
     if points is None or not bank.medical_masks:
@@ -153,7 +153,7 @@ def medical_mask_layer(crop: Crop, bank: OccluderBank, rng: np.random.Generator)
     return layer
 
 
-def microphone_layer(crop: Crop, bank: OccluderBank, rng: np.random.Generator) -> UInt8Array | None:
+def microphone_layer(crop: Crop, bank: OccluderBank, rng: np.random.Generator) -> Pixels | None:
     """A microphone before mouth or chin: a dark mottled head on a handle from below."""
     extent = face_extent(crop)
     if extent is None:
@@ -179,7 +179,7 @@ def microphone_layer(crop: Crop, bank: OccluderBank, rng: np.random.Generator) -
     return layer
 
 
-def bar_layer(crop: Crop, bank: OccluderBank, rng: np.random.Generator) -> UInt8Array | None:
+def bar_layer(crop: Crop, bank: OccluderBank, rng: np.random.Generator) -> Pixels | None:
     """A plain bar, pole or board across the face, shaded along its length."""
     extent = face_extent(crop)
     if extent is None:
@@ -200,7 +200,7 @@ def bar_layer(crop: Crop, bank: OccluderBank, rng: np.random.Generator) -> UInt8
     return layer
 
 
-LayerMaker = Callable[[Crop, OccluderBank, np.random.Generator], UInt8Array | None]
+LayerMaker = Callable[[Crop, OccluderBank, np.random.Generator], Pixels | None]
 
 
 LAYER_MAKERS: tuple[tuple[LayerMaker, float], ...] = (

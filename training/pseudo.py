@@ -17,11 +17,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from landmarks.arrays import Float32Array, Pixels
 from landmarks.finder import FaceFinder
 from landmarks.predictor import predictor_path
 from landmarks.selection import select_faces
 from training.augment import NETWORK_SIZE_PX, crop_box
-from training.data import FloatArray, UInt8Array, read_rgb
+from training.data import read_rgb
 from training.export import load_network
 from training.network import FaceNetwork
 from training.scoring import predict_logits
@@ -41,13 +42,13 @@ class MainFaceFinder:
     def __init__(self) -> None:
         self._finder = FaceFinder.load(predictor=predictor_path())
 
-    def __call__(self, image: UInt8Array) -> FloatArray | None:
+    def __call__(self, image: Pixels) -> Float32Array | None:
         """Return (68, 2) float32 of the main face of (h, w, 3) uint8 RGB, or None."""
         chosen = select_faces(self._finder.find(image), (image.shape[1], image.shape[0]), "main")
         return chosen[0].points.astype(np.float32) if chosen else None
 
 
-def teacher_probability(network: FaceNetwork, image: UInt8Array, points: FloatArray) -> FloatArray:
+def teacher_probability(network: FaceNetwork, image: Pixels, points: Float32Array) -> Float32Array:
     """Return the probability of face (h, w) of a photograph, 0 outside of the face's crop box."""
     height, width = image.shape[:2]
     x, y, box_width, box_height = (int(value) for value in crop_box(points, (width, height), clamp=True))

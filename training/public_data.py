@@ -12,12 +12,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from landmarks.arrays import Float32Array, Pixels
 from training.data import (
     LFW_EDGE_PX,
     LFW_EDGE_WEIGHT,
-    FloatArray,
     Sample,
-    UInt8Array,
     celeba_mask,
     hair_frequency,
     make_sample,
@@ -26,7 +25,7 @@ from training.data import (
     soften_edges,
 )
 
-LandmarkFinder = Callable[[UInt8Array], FloatArray | None]
+LandmarkFinder = Callable[[Pixels], Float32Array | None]
 """Takes (h, w, 3) uint8 RGB, returns (68, 2) float32 of the main face or None."""
 
 CELEBA_PARTS = {
@@ -71,7 +70,7 @@ def read_celebamask_hq(folder: Path, keep: Callable[[str], bool], find: Landmark
     for path in sorted(images.glob("*.jpg"), key=lambda item: int(item.stem)):
         if not keep(path.stem):
             continue
-        labels: UInt8Array | None = None
+        labels: Pixels | None = None
         for part, value in CELEBA_PARTS.items():
             part_path = parts / str(int(path.stem) // 2000) / f"{int(path.stem):05d}_{part}.png"
             if not part_path.is_file():
@@ -154,7 +153,7 @@ def read_lfw_parts(folder: Path, keep: Callable[[str], bool], find: LandmarkFind
             yield sample
 
 
-def lfw_mask(parts: UInt8Array, points: FloatArray) -> UInt8Array:
+def lfw_mask(parts: Pixels, points: Float32Array) -> Pixels:
     """Turn LFW part labels into a face mask: skin above the jaw and between the ears, beard filled in.
 
     Parameters

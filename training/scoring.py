@@ -8,13 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from landmarks.arrays import Pixels
 from training.augment import plain_crop
-from training.data import Sample, UInt8Array
+from training.data import Sample
 from training.losses import face_logit
 from training.network import CAFFE_MEAN_BGR, FaceNetwork, to_channels_last
 
 
-def masked_iou(predicted: UInt8Array, truth: UInt8Array, weight: UInt8Array) -> float:
+def masked_iou(predicted: Pixels, truth: Pixels, weight: Pixels) -> float:
     """Return the intersection over union of two masks where `weight` is above 0; 1 if both are empty."""
     scored = weight > 0
     a, b = (predicted > 127) & scored, (truth > 127) & scored
@@ -22,9 +23,7 @@ def masked_iou(predicted: UInt8Array, truth: UInt8Array, weight: UInt8Array) -> 
     return int((a & b).sum()) / union if union else 1.0
 
 
-def predict_logits(
-    network: FaceNetwork, image: UInt8Array
-) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+def predict_logits(network: FaceNetwork, image: Pixels) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     """Return face minus background score (h, w) of one RGB crop (h, w, 3)."""
     blob = image[:, :, ::-1].astype(np.float32) - np.array(CAFFE_MEAN_BGR, np.float32)
     batch = torch.from_numpy(np.ascontiguousarray(blob)).permute(2, 0, 1)[None]

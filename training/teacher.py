@@ -16,9 +16,10 @@ import numpy as np
 import torch
 import torch.distributed
 
+from landmarks.arrays import Pixels
 from training.augment import NETWORK_SIZE_PX, crop_box
 from training.batches import to_network_input
-from training.data import Sample, UInt8Array
+from training.data import Sample
 from training.datasets import PSEUDO_SOURCE, TrainingData
 from training.losses import face_logit
 from training.network import FaceNetwork
@@ -35,20 +36,20 @@ def _box(sample: Sample) -> tuple[int, int, int, int]:
     return x, y, width, height
 
 
-def _crop(sample: Sample) -> UInt8Array:
+def _crop(sample: Sample) -> Pixels:
     x, y, width, height = _box(sample)
     size_wh = (NETWORK_SIZE_PX, NETWORK_SIZE_PX)
     pixels = sample.image[y : y + height, x : x + width]
     return np.asarray(cv2.resize(pixels, size_wh, interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
-def ask(network: FaceNetwork, samples: Sequence[Sample]) -> list[UInt8Array]:
+def ask(network: FaceNetwork, samples: Sequence[Sample]) -> list[Pixels]:
     """Return the teacher's probability of face, 0..255, in every sample's crop of 256 x 256 pixels.
 
     The two scores of the crop and of its mirror image are averaged.
     """
     device = next(network.parameters()).device
-    answers: list[UInt8Array] = []
+    answers: list[Pixels] = []
     for start in range(0, len(samples), BATCH):
         crops = torch.from_numpy(np.stack([_crop(sample) for sample in samples[start : start + BATCH]]))
         with torch.inference_mode():
@@ -59,17 +60,17 @@ def ask(network: FaceNetwork, samples: Sequence[Sample]) -> list[UInt8Array]:
     return answers
 
 
-def ask_together(network: FaceNetwork, samples: Sequence[Sample]) -> list[UInt8Array]:
+def ask_together(network: FaceNetwork, samples: Sequence[Sample]) -> list[Pixels]:
     """Do what `ask` does, shared out over the training processes if there are several."""
     if not torch.distributed.is_initialized():
         return ask(network, samples)
     rank, count = torch.distributed.get_rank(), torch.distributed.get_world_size()
-    parts: list[list[UInt8Array]] = [[] for _ in range(count)]
+    parts: list[list[Pixels]] = [[] for _ in range(count)]
     torch.distributed.all_gather_object(parts, ask(network, samples[rank::count]))
     return [parts[index % count][index // count] for index in range(len(samples))]
 
 
-def mix(sample: Sample, answer: UInt8Array, share: float) -> Sample:
+def mix(sample: Sample, answer: Pixels, share: float) -> Sample:
     """Return the sample with `share`, 0..1, of the teacher's answer (see `ask`) in its label."""
     x, y, width, height = _box(sample)
     inside = np.s_[y : y + height, x : x + width]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from training.data import CELEBA_GLASSES, CELEBA_HAIR, LFW_HAIR, FloatArray, UInt8Array, hair_frequency
+from landmarks.arrays import Float32Array, Pixels
+from training.data import CELEBA_GLASSES, CELEBA_HAIR, LFW_HAIR, hair_frequency
 
 CELEBA_HAT = 14
 
@@ -26,7 +27,7 @@ TRAITS = ("dark", "bright", "turned", "tilted", "glasses", "hat", "grey or littl
 
 
 def traits_of(
-    image: UInt8Array, face: UInt8Array, labels: UInt8Array, points: FloatArray | None, source: str
+    image: Pixels, face: Pixels, labels: Pixels, points: Float32Array | None, source: str
 ) -> tuple[str, ...]:
     """Return which of `TRAITS` a labelled photograph has.
 

@@ -18,11 +18,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from landmarks.arrays import Float32Array, Pixels
 from pipeline.config import load_config
 from pipeline.outline import outline_points
 from pipeline.photo import PhotoSegmenter
 from training.conditions import CONDITIONS, GROUPS, HARD, PLAIN, Photograph, ruin
-from training.data import FloatArray, UInt8Array, celeba_mask, read_labels, read_prepared_landmarks, read_rgb
+from training.data import celeba_mask, read_labels, read_prepared_landmarks, read_rgb
 from training.datasets import (
     CELEBA_FOLDER,
     LFW_FOLDER,
@@ -77,7 +78,7 @@ def held_out(data: Path) -> Iterator[tuple[str, Photograph]]:
             yield dataset, Photograph(path.stem, image, face, weight, sure, traits)
 
 
-def landmark_outline(points: FloatArray, shape_hw: tuple[int, int]) -> UInt8Array:
+def landmark_outline(points: Float32Array, shape_hw: tuple[int, int]) -> Pixels:
     """Fill the face outline of find_face_landmarks.
 
     Returns
@@ -92,7 +93,7 @@ def landmark_outline(points: FloatArray, shape_hw: tuple[int, int]) -> UInt8Arra
 
 def measure(
     segmenter: PhotoSegmenter, dataset: str, photograph: Photograph, condition: str
-) -> tuple[Row, UInt8Array]:
+) -> tuple[Row, Pixels]:
     """Segment one photograph and compare; returns the row and the predicted mask (0 or 255)."""
     result = segmenter.segment(photograph.image)
     mask = np.where(result.instances > 0, 255, 0).astype(np.uint8)
@@ -105,7 +106,7 @@ def measure(
     return Row(dataset, condition, photograph.name, found, iou, sure, bare, photograph.traits), mask
 
 
-def bootstrap_interval(values: FloatArray) -> tuple[float, float]:
+def bootstrap_interval(values: Float32Array) -> tuple[float, float]:
     """Return the 95 % percentile interval of the mean (Efron 1979) from `BOOTSTRAP_ROUNDS` resamples."""
     rng = np.random.default_rng(BOOTSTRAP_SEED)
     means = values[rng.integers(len(values), size=(BOOTSTRAP_ROUNDS, len(values)))].mean(1)
@@ -160,7 +161,7 @@ def trait_table(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
-def overlay_tile(photograph: Photograph, mask: UInt8Array, caption: str) -> UInt8Array:
+def overlay_tile(photograph: Photograph, mask: Pixels, caption: str) -> Pixels:
     """Draw the predicted mask in red and the truth's outline in green, as a square tile."""
     tint = (np.array([255, 0, 0]) * 0.4 + photograph.image * 0.6).astype(np.uint8)
     picture = np.where(mask[:, :, None] > 0, tint, photograph.image)
@@ -174,7 +175,7 @@ def overlay_tile(photograph: Photograph, mask: UInt8Array, caption: str) -> UInt
     return tile
 
 
-def write_sheet(path: Path, tiles: list[UInt8Array]) -> None:
+def write_sheet(path: Path, tiles: list[Pixels]) -> None:
     """Write tiles as one contact sheet."""
     blank = np.zeros((SHEET_TILE_PX, SHEET_TILE_PX, 3), np.uint8)
     padded = tiles + [blank] * (-len(tiles) % SHEET_COLUMNS)
@@ -201,7 +202,7 @@ def main(arguments: list[str] | None = None) -> None:
     segmenter = PhotoSegmenter.from_config(config)
     options.out.mkdir(parents=True, exist_ok=True)
     rows: list[Row] = []
-    tiles: list[tuple[Row, UInt8Array]] = []
+    tiles: list[tuple[Row, Pixels]] = []
     counts: dict[str, int] = {}
     for dataset, photograph in held_out(options.data):
         counts[dataset] = counts.get(dataset, 0) + 1

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from landmarks.arrays import Pixels
 from pipeline.config import load_config
 from pipeline.outputs import overlay
 from pipeline.photo import PhotoSegmenter
@@ -18,8 +19,6 @@ TARGET = ROOT / "data" / "models" / "uncrop_256_limits.jpg"
 SAMPLES = ("grace_hopper.jpg", "obama.jpg", "astronaut.jpg")
 TILE_WH = (150, 120)
 LABEL_HEIGHT_PX = 16
-
-Pixels = NDArray[np.uint8]
 
 
 def covered(image: Pixels, points: NDArray[np.int64]) -> Pixels:

@@ -19,13 +19,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import skimage
-from numpy.typing import NDArray
 from PIL import Image
+
+from landmarks.arrays import Pixels
 
 FOLDER = Path(__file__).parent
 QUALITY = 90
 ORIENTATION_TAG = 0x0112
-Pixels = NDArray[np.uint8]
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from pipeline.caffe_format.layers import FloatArray
+from landmarks.arrays import Float32Array
 from pipeline.errors import ModelFormatError, ModelMissingError
 
 # Fields of NetParameter, LayerParameter, V1LayerParameter, BlobProto and BlobShape
@@ -78,9 +78,9 @@ class BlobSpan:
         """How many numbers are there."""
         return sum(count for _, count, _, _ in self.runs)
 
-    def load(self, file: BinaryIO) -> FloatArray:
+    def load(self, file: BinaryIO) -> Float32Array:
         """Read the numbers from the open file as a new one-dimensional float32 array."""
-        values: FloatArray = np.empty(self.count, "<f4")
+        values: Float32Array = np.empty(self.count, "<f4")
         start = 0
         for offset, count, item, stride in self.runs:
             target = values[start : start + count]
@@ -157,7 +157,7 @@ def read_caffemodel(path: str | PathLike[str]) -> tuple[WeightLayer, ...]:
         ) from error
 
 
-def load_blob(path: str | PathLike[str], file: BinaryIO, layer: WeightLayer, index: int) -> FloatArray:
+def load_blob(path: str | PathLike[str], file: BinaryIO, layer: WeightLayer, index: int) -> Float32Array:
     """Read one blob of a layer.
 
     Parameters

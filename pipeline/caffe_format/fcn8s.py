@@ -12,8 +12,9 @@ import math
 
 import numpy as np
 
+from landmarks.arrays import Float32Array
 from pipeline.caffe_format.fillers import filled_blobs
-from pipeline.caffe_format.layers import FloatArray, Layer
+from pipeline.caffe_format.layers import Layer
 from pipeline.caffe_format.network import CaffeNetwork, wire
 from pipeline.caffe_format.shapes import Shape
 from pipeline.caffe_format.writer import prototxt_text
@@ -130,7 +131,7 @@ def _skip(pool: int, upscored: str, num_classes: int, scale: float, *, crop_offs
 
 def _random_blobs(
     layer: Layer, shapes: tuple[Shape, ...], rng: np.random.Generator, gain: float
-) -> tuple[FloatArray, ...]:
+) -> tuple[Float32Array, ...]:
     filled = filled_blobs(layer, shapes) if shapes else ()
     if filled is not None:
         return filled

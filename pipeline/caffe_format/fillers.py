@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.caffe_format.layers import FloatArray, Layer
+from landmarks.arrays import Float32Array
+from pipeline.caffe_format.layers import Layer
 from pipeline.caffe_format.shapes import Shape
 
 
-def bilinear_kernel(shape: Shape) -> FloatArray:
+def bilinear_kernel(shape: Shape) -> Float32Array:
     """Bilinear interpolation as a deconvolution kernel (Caffe's ``BilinearFiller``, filler.hpp).
 
     Parameters
@@ -28,7 +29,7 @@ def bilinear_kernel(shape: Shape) -> FloatArray:
     return np.broadcast_to(np.outer(weights, weights), shape).astype(np.float32)
 
 
-def filled_blobs(layer: Layer, shapes: tuple[Shape, ...]) -> tuple[FloatArray, ...] | None:
+def filled_blobs(layer: Layer, shapes: tuple[Shape, ...]) -> tuple[Float32Array, ...] | None:
     """Weights of a layer by its fillers; None where they would be random or a guess.
 
     Scale layers have constant fillers (one and zero unless said); a deconvolution may say ``bilinear``.
@@ -39,7 +40,7 @@ def filled_blobs(layer: Layer, shapes: tuple[Shape, ...]) -> tuple[FloatArray, .
         names, defaults = ("weight_filler", "bias_filler"), (0.0, 0.0)
     else:
         return None
-    blobs: list[FloatArray] = []
+    blobs: list[Float32Array] = []
     for shape, name, default in zip(shapes, names, defaults, strict=False):
         filler = layer.params.get(name, {"type": "constant", "value": default})
         if filler["type"] == "bilinear" and len(shape) == 4 and shape[2] == shape[3]:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.caffe_format.layers import FloatArray, Layer
+from landmarks.arrays import Float32Array
+from pipeline.caffe_format.layers import Layer
 from pipeline.caffe_format.network import CaffeNetwork
 from pipeline.caffe_format.shapes import convolution_window
 
@@ -156,7 +157,7 @@ def _scaled_output(layer: Layer, scale: Layer) -> Layer:
         by_group = factor.astype(np.float32).reshape(groups, 1, -1, 1, 1)
         weights = (weights.reshape(groups, -1, *weights.shape[1:]) * by_group).reshape(weights.shape)
     bias = layer.blobs[1].astype(np.float64) if len(layer.blobs) > 1 else 0.0
-    new_bias: FloatArray = (bias * factor + offset).astype(np.float32)
+    new_bias: Float32Array = (bias * factor + offset).astype(np.float32)
     return replace(layer, params={**layer.params, "bias_term": True}, blobs=[weights, new_bias])
 
 
@@ -177,7 +178,7 @@ def _scaled_input(layer: Layer, scale: Layer) -> Layer:
         axis=2, dtype=np.float64
     )
     bias = layer.blobs[1].astype(np.float64) if len(layer.blobs) > 1 else 0.0
-    new_bias: FloatArray = (bias + by_channel @ np.broadcast_to(offset, (channels,))).astype(np.float32)
+    new_bias: Float32Array = (bias + by_channel @ np.broadcast_to(offset, (channels,))).astype(np.float32)
     return replace(layer, params={**layer.params, "bias_term": True}, blobs=[scaled, new_bias])
 
 

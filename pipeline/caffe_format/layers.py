@@ -14,11 +14,9 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from landmarks.arrays import Float32Array
 from pipeline.caffe_format.prototxt import Message
-
-FloatArray = NDArray[np.float32]
 
 
 class LayerProblem(ValueError):  # noqa: N818 - not an error by itself: readers make a ModelFormatError of it
@@ -123,7 +121,7 @@ class Layer:
     bottoms: Sequence[str] = ()
     tops: Sequence[str] = ()
     params: Mapping[str, Any] = field(default_factory=dict)
-    blobs: Sequence[FloatArray] = ()
+    blobs: Sequence[Float32Array] = ()
 
     def __post_init__(self) -> None:
         if self.type not in PARAMETERS:
@@ -252,7 +250,7 @@ def _count(value: Any) -> int:
     return int(value)
 
 
-def _check_blob(layer: str, blob: FloatArray) -> FloatArray:
+def _check_blob(layer: str, blob: Float32Array) -> Float32Array:
     array = np.asarray(blob)
     if array.dtype != np.float32:
         raise LayerProblem(f"layer {layer!r}: weights must be float32, not {array.dtype}")

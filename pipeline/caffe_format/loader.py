@@ -9,10 +9,11 @@ from os import PathLike
 from pathlib import Path
 from typing import BinaryIO
 
+from landmarks.arrays import Float32Array
 from pipeline.caffe_format.caffemodel import BlobSpan, WeightLayer, load_blob, read_caffemodel
 from pipeline.caffe_format.deploy import read_deploy
 from pipeline.caffe_format.fillers import filled_blobs
-from pipeline.caffe_format.layers import FloatArray, Layer
+from pipeline.caffe_format.layers import Layer
 from pipeline.caffe_format.network import CaffeNetwork, check_wiring, wire
 from pipeline.caffe_format.shapes import Shape
 from pipeline.errors import ModelFormatError, ModelMissingError
@@ -137,7 +138,7 @@ def _load_blobs(
     match: WeightLayer | None,
     path: str | PathLike[str],
     file: BinaryIO,
-) -> tuple[FloatArray, ...]:
+) -> tuple[Float32Array, ...]:
     if not wanted:
         return ()
     if match is None:

@@ -15,8 +15,9 @@ from os import PathLike
 import numpy as np
 import onnx
 
+from landmarks.arrays import Float32Array
 from pipeline.caffe_format.folding import simplify
-from pipeline.caffe_format.layers import FloatArray, Layer
+from pipeline.caffe_format.layers import Layer
 from pipeline.caffe_format.network import CaffeNetwork
 from pipeline.caffe_format.onnx_graph import GraphBuilder, emit, emit_convolution
 from pipeline.caffe_format.regions import (
@@ -187,7 +188,7 @@ class _Specialiser:
                 emit(self.graph, replace(layer, tops=[top]), bottoms)
         return _Value(top, region.computed)
 
-    def _paste(self, value: _Value, layer: Layer, region: LayerRegions, constants: FloatArray) -> _Value:
+    def _paste(self, value: _Value, layer: Layer, region: LayerRegions, constants: Float32Array) -> _Value:
         """Put constants around what was computed: add them where padding left zeros."""
         (top, bottom), (left, right) = (
             (computed[0] - needed[0], needed[1] - computed[1])
@@ -231,7 +232,7 @@ class _Specialiser:
 
 def _constants(
     network: CaffeNetwork, size_hw: tuple[int, int], layers: list[int], threads: int
-) -> dict[int, FloatArray]:
+) -> dict[int, Float32Array]:
     """Run the beginning of a network on zeros and keep the outputs (1, c, h, w) of some of its layers."""
     if not layers:
         return {}

@@ -34,8 +34,8 @@ from itertools import product
 
 import numpy as np
 
+from landmarks.arrays import Float32Array
 from pipeline.caffe_format.cook_toom import POINTS, Transform, both_axes, cook_toom
-from pipeline.caffe_format.layers import FloatArray
 from pipeline.caffe_format.onnx_graph import CONTRIB, Deferred, GraphBuilder
 from pipeline.caffe_format.static_graph import StaticGraph, attribute
 from pipeline.caffe_format.tiling import Convolution, Tiling, best_tiling, convolution_of
@@ -140,7 +140,7 @@ class _Rewriter:
         weights = self.static.graph.constants[node.input[1]]
         shape = tiling.points, convolution.outputs, convolution.channels
 
-        def make() -> FloatArray:
+        def make() -> Float32Array:
             filters = weights.make() if isinstance(weights, Deferred) else weights
             return transformed_filters(filters, axes[0], axes[1])
 
@@ -184,7 +184,7 @@ class _Rewriter:
         )
 
 
-def transformed_filters(filters: FloatArray, rows: Transform, columns: Transform) -> FloatArray:
+def transformed_filters(filters: Float32Array, rows: Transform, columns: Transform) -> Float32Array:
     """Transform filters, in double precision, a few output channels at a time.
 
     Parameters

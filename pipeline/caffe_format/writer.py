@@ -42,8 +42,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from landmarks.arrays import Float32Array
 from pipeline.caffe_format.encoding import length_tag, string_field, varint
-from pipeline.caffe_format.layers import PARAMETERS, FloatArray, Layer
+from pipeline.caffe_format.layers import PARAMETERS, Layer
 from pipeline.caffe_format.network import CaffeNetwork
 from pipeline.errors import ModelError
 from pipeline.files import whole_file
@@ -134,7 +135,7 @@ def _quoted(text: str) -> str:
     return f'"{escaped}"'
 
 
-def _layer_chunks(layer: Layer) -> Iterator[bytes | FloatArray]:
+def _layer_chunks(layer: Layer) -> Iterator[bytes | Float32Array]:
     head = string_field(1, layer.name) + string_field(2, layer.type)
     head += b"".join(string_field(3, bottom) for bottom in layer.bottoms)
     yield head + b"".join(string_field(4, top) for top in layer.tops)
@@ -147,5 +148,5 @@ def _layer_chunks(layer: Layer) -> Iterator[bytes | FloatArray]:
         yield values
 
 
-def _length(chunk: bytes | FloatArray) -> int:
+def _length(chunk: bytes | Float32Array) -> int:
     return len(chunk) if isinstance(chunk, bytes) else chunk.nbytes

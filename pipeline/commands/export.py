@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,7 +62,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(options: argparse.Namespace) -> int:
     """Run the command; returns the exit code."""
-    from pipeline.exports.exporting import export  # noqa: PLC0415 - help needs no OpenCV
+    from pipeline.environment import usable_cores  # noqa: PLC0415 - help needs no OpenCV
+    from pipeline.exports.exporting import export  # noqa: PLC0415
     from pipeline.exports.reader import RunReader  # noqa: PLC0415
     from pipeline.exports.splits import parse_splits  # noqa: PLC0415
     from pipeline.exports.values import ExportSettings  # noqa: PLC0415
@@ -80,7 +80,7 @@ def execute(options: argparse.Namespace) -> int:
         url_prefix=options.url_prefix,
     )
     reader = RunReader(
-        options.output, root=options.root, grid=options.orientation or "run", threads=os.cpu_count() or 1
+        options.output, root=options.root, grid=options.orientation or "run", threads=usable_cores()
     )
     report = export(reader, kind, destination, settings, splits)
     for line in _notes(report, kind, name, reader.stored_grid):

@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from landmarks.arrays import Mask
+
 _GROUP_BITS = 5
 _MORE = 0x20
 _SIGN = 0x10
@@ -28,11 +30,10 @@ _LS_WORD_SIZE = 8
 _LS_RUN_BITS = (3, 4, 8, 16)
 _LS_CHANNELS = 4
 
-_Mask = NDArray[np.bool_]
 _Counts = NDArray[np.int64]
 
 
-def encode_coco(mask: _Mask, size_wh: tuple[int, int] | None = None, at_xy: tuple[int, int] = (0, 0)) -> str:
+def encode_coco(mask: Mask, size_wh: tuple[int, int] | None = None, at_xy: tuple[int, int] = (0, 0)) -> str:
     """COCO's compressed string of a mask.
 
     Parameters
@@ -58,7 +59,7 @@ def encode_coco(mask: _Mask, size_wh: tuple[int, int] | None = None, at_xy: tupl
 
 
 def coco_counts(
-    mask: _Mask, size_wh: tuple[int, int] | None = None, at_xy: tuple[int, int] = (0, 0)
+    mask: Mask, size_wh: tuple[int, int] | None = None, at_xy: tuple[int, int] = (0, 0)
 ) -> _Counts:
     """COCO's uncompressed counts of a mask: down the columns, background first; see `encode_coco`.
 
@@ -135,7 +136,7 @@ def decompress(text: str | bytes) -> _Counts:
     return values
 
 
-def decode_coco(counts: str | bytes | Sequence[int], size_wh: tuple[int, int]) -> _Mask:
+def decode_coco(counts: str | bytes | Sequence[int], size_wh: tuple[int, int]) -> Mask:
     """The mask of COCO's counts, compressed or not.
 
     Parameters
@@ -159,13 +160,13 @@ def decode_coco(counts: str | bytes | Sequence[int], size_wh: tuple[int, int]) -
     return np.ascontiguousarray(_runs_to_pixels(lengths, width * height).reshape(width, height).T)
 
 
-def encode_rows(mask: _Mask) -> _Counts:
+def encode_rows(mask: Mask) -> _Counts:
     """Lengths of the runs along the rows of a window, background first: CVAT's ``rle``."""
     flat = np.concatenate([[False], mask.ravel()])
     return np.diff(np.flatnonzero(np.diff(flat.view(np.int8))), prepend=0, append=mask.size)
 
 
-def decode_rows(counts: Sequence[int] | NDArray[np.integer[Any]], size_wh: tuple[int, int]) -> _Mask:
+def decode_rows(counts: Sequence[int] | NDArray[np.integer[Any]], size_wh: tuple[int, int]) -> Mask:
     """The (height, width) bool window of CVAT's ``rle``; see `encode_rows`.
 
     Raises
@@ -177,14 +178,14 @@ def decode_rows(counts: Sequence[int] | NDArray[np.integer[Any]], size_wh: tuple
     return _runs_to_pixels(np.asarray(counts, np.int64), width * height).reshape(height, width)
 
 
-def _runs_to_pixels(lengths: _Counts, size: int) -> _Mask:
+def _runs_to_pixels(lengths: _Counts, size: int) -> Mask:
     if lengths.ndim != 1 or (lengths.size and lengths.min() < 0) or int(lengths.sum()) != size:
         raise ValueError(f"counts: runs of {int(lengths.sum())} pixels in all, but {size} are to be filled")
     return np.repeat(np.arange(lengths.size) % 2 == 1, lengths)
 
 
 def encode_label_studio(
-    mask: _Mask, size_wh: tuple[int, int] | None = None, at_xy: tuple[int, int] = (0, 0)
+    mask: Mask, size_wh: tuple[int, int] | None = None, at_xy: tuple[int, int] = (0, 0)
 ) -> bytes:
     """Label Studio's brush code of a mask, painted as opaque white.
 
@@ -225,7 +226,7 @@ def encode_label_studio(
     )
 
 
-def decode_label_studio(code: bytes | Sequence[int], size_wh: tuple[int, int]) -> _Mask:
+def decode_label_studio(code: bytes | Sequence[int], size_wh: tuple[int, int]) -> Mask:
     """The mask of Label Studio's brush code; painted is where opacity is above 128.
 
     Parameters
@@ -284,7 +285,7 @@ class _BitReader:
         return np.asarray(rows @ (1 << np.arange(size - 1, -1, -1, dtype=np.int64)))
 
 
-def _row_counts(mask: _Mask, size_wh: tuple[int, int], at_xy: tuple[int, int]) -> _Counts:
+def _row_counts(mask: Mask, size_wh: tuple[int, int], at_xy: tuple[int, int]) -> _Counts:
     """Runs along the rows of the whole picture: COCO's, of the picture mirrored at its diagonal."""
     width, height = size_wh
     return coco_counts(mask.T, (height, width), at_xy[::-1])

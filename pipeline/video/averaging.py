@@ -14,8 +14,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from landmarks.arrays import Float32Array
 from pipeline.scores import CropScores
-from pipeline.video.flow import Flow, carried, chained, flow_between
+from pipeline.video.flow import carried, chained, flow_between
 
 LOOK_DIFFERENCE = 10.0
 """Difference in grey, 0-255, at which a neighbour's weight has fallen to 1/e."""
@@ -42,9 +43,9 @@ class Scored:
     scores: CropScores
     grey: NDArray[np.uint8]
     _serial: int = field(default_factory=lambda: next(_serials), repr=False)
-    _ways: dict[int, Flow] = field(default_factory=dict, repr=False)
+    _ways: dict[int, Float32Array] = field(default_factory=dict, repr=False)
 
-    def way_to(self, other: Scored) -> Flow:
+    def way_to(self, other: Scored) -> Float32Array:
         """The motion to another one, found once: a frame's neighbours go the same way a frame later."""
         flow = self._ways.get(other._serial)
         if flow is None:
@@ -79,7 +80,7 @@ def averaged(now: Scored, neighbours: Mapping[int, Scored]) -> CropScores:
     total = np.ones(now.grey.shape, np.float32)
     margin = _limited(now.scores)
     for direction in (-1, 1):
-        flow: Flow | None = None
+        flow: Float32Array | None = None
         last = now
         for step in count(1):
             other = neighbours.get(direction * step)
@@ -102,7 +103,7 @@ def _limited(scores: CropScores) -> NDArray[np.float32]:
     return np.clip(scores.margin, -MARGIN_LIMIT, MARGIN_LIMIT)
 
 
-def _agreement(grey: NDArray[np.uint8], other: NDArray[np.uint8], flow: Flow) -> NDArray[np.float32]:
+def _agreement(grey: NDArray[np.uint8], other: NDArray[np.uint8], flow: Float32Array) -> NDArray[np.float32]:
     """Weight 0-1 of a neighbour at every pixel: does it show the same there; 0 beyond its edge."""
     there = carried(other, flow)
     inside = carried(np.full(other.shape, 255, np.uint8), flow)

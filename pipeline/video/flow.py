@@ -12,14 +12,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Grey = NDArray[np.uint8]
-Flow = NDArray[np.float32]
+from landmarks.arrays import Float32Array, Pixels
 
 _SMALLEST_SIDE_PX = 16
 """Below this the search has no room for its patches; such pictures are taken to stand still."""
 
 
-def flow_between(first: Grey, second: Grey) -> Flow:
+def flow_between(first: Pixels, second: Pixels) -> Float32Array:
     """Where every pixel of one picture has gone in another.
 
     Parameters
@@ -38,7 +37,7 @@ def flow_between(first: Grey, second: Grey) -> Flow:
     return np.asarray(found, np.float32)
 
 
-def carried(array: NDArray[Any], flow: Flow, *, outside: float = 0.0) -> NDArray[Any]:
+def carried(array: NDArray[Any], flow: Float32Array, *, outside: float = 0.0) -> NDArray[Any]:
     """An array of the second picture as it lies in the first: ``result[p] = array[p + flow[p]]``, linear.
 
     Parameters
@@ -64,7 +63,7 @@ def carried(array: NDArray[Any], flow: Flow, *, outside: float = 0.0) -> NDArray
     )
 
 
-def chained(first: Flow, second: Flow) -> Flow:
+def chained(first: Float32Array, second: Float32Array) -> Float32Array:
     """The flow over two steps: from one picture to the next, and from there on."""
     return np.asarray(first + carried(second, first), np.float32)
 

@@ -11,11 +11,9 @@ import itertools
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from landmarks.arrays import Float64Array
 from landmarks.geometry import Box
-
-Floats = NDArray[np.float64]
 
 LANDMARK_SECONDS = 0.05
 """Width (one standard deviation) of the neighbourhood of landmarks: light."""
@@ -59,11 +57,11 @@ class SteadyTrack:
         (n, 4) float64: left, top, right, bottom of the crop before it is held to the frame, pixels.
     """
 
-    points: Floats
-    extents: Floats
+    points: Float64Array
+    extents: Float64Array
 
 
-def steady_track(seconds: Floats, points: Floats, *, steady: float) -> SteadyTrack:
+def steady_track(seconds: Float64Array, points: Float64Array, *, steady: float) -> SteadyTrack:
     """Smooth a track.
 
     Parameters
@@ -92,7 +90,7 @@ def steady_track(seconds: Floats, points: Floats, *, steady: float) -> SteadyTra
     return SteadyTrack(smooth_points, smooth_extents)
 
 
-def extents_of(points: Floats) -> Floats:
+def extents_of(points: Float64Array) -> Float64Array:
     """The crop of landmarks before it meets the frame, in real numbers.
 
     It is the first half of `landmarks.bbox.bbox_from_landmarks` without its rounding, which shakes: a tenth
@@ -119,7 +117,7 @@ def extents_of(points: Floats) -> Floats:
     return np.stack([left, top, right, bottom], axis=1)
 
 
-def box_in_frame(extent: Floats, frame_size_wh: tuple[int, int], *, square: bool) -> Box | None:
+def box_in_frame(extent: Float64Array, frame_size_wh: tuple[int, int], *, square: bool) -> Box | None:
     """Hold a crop to the frame, as the second half of `landmarks.bbox.bbox_from_landmarks` does.
 
     Parameters
@@ -152,7 +150,7 @@ def box_in_frame(extent: Floats, frame_size_wh: tuple[int, int], *, square: bool
     return Box(int(corner[0]), int(corner[1]), width, height)
 
 
-def _pieces(points: Floats, extents: Floats) -> list[tuple[int, int]]:
+def _pieces(points: Float64Array, extents: Float64Array) -> list[tuple[int, int]]:
     """Parts of a track without jumps: landmark files may give one number to two faces after one another."""
     sizes = (extents[:, 2:] - extents[:, :2]).mean(axis=1)
     steps = np.linalg.norm(np.diff(points.mean(axis=1), axis=0), axis=1)
@@ -161,7 +159,9 @@ def _pieces(points: Floats, extents: Floats) -> list[tuple[int, int]]:
     return list(itertools.pairwise(edges))
 
 
-def _steady_piece(seconds: Floats, points: Floats, extents: Floats, steady: float) -> tuple[Floats, Floats]:
+def _steady_piece(
+    seconds: Float64Array, points: Float64Array, extents: Float64Array, steady: float
+) -> tuple[Float64Array, Float64Array]:
     size = (extents[:, 2:] - extents[:, :2]).mean(axis=1)
     flat = points.reshape(len(points), -1)
     fitted = fit(seconds, flat, LANDMARK_SECONDS * steady, degree=2)
@@ -176,13 +176,13 @@ def _steady_piece(seconds: Floats, points: Floats, extents: Floats, steady: floa
     return smooth.reshape(points.shape), np.concatenate([middle - extent / 2, middle + extent / 2], axis=1)
 
 
-def _following(seen: Floats, fitted: Floats, limit: Floats) -> Floats:
+def _following(seen: Float64Array, fitted: Float64Array, limit: Float64Array) -> Float64Array:
     """The fitted values, pulled after what was seen where they would stray further than the limit."""
     difference = fitted - seen
     return seen + np.clip(difference, -limit[:, None], limit[:, None])
 
 
-def fit(seconds: Floats, values: Floats, width: float, *, degree: int) -> Floats:
+def fit(seconds: Float64Array, values: Float64Array, width: float, *, degree: int) -> Float64Array:
     """Local polynomial fit at every time.
 
     Parameters

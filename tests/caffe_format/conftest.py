@@ -9,20 +9,21 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
-from pipeline.caffe_format.layers import FloatArray, Layer
+from landmarks.arrays import Float32Array
+from pipeline.caffe_format.layers import Layer
 from pipeline.caffe_format.network import CaffeNetwork, wire
 from pipeline.caffe_format.writer import write_caffe
 
-Run = Callable[[CaffeNetwork, FloatArray], FloatArray]
+Run = Callable[[CaffeNetwork, Float32Array], Float32Array]
 Build = Callable[..., CaffeNetwork]
 
 
-def run_session(model: bytes | str, batch: FloatArray) -> FloatArray:
+def run_session(model: bytes | str, batch: Float32Array) -> Float32Array:
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
     session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    scores: FloatArray = session.run(None, {session.get_inputs()[0].name: batch})[0]
+    scores: Float32Array = session.run(None, {session.get_inputs()[0].name: batch})[0]
     return scores
 
 
@@ -37,7 +38,7 @@ def run_opencv(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Scores of OpenCV's own reader of the two files that our writer makes."""
     folder = tmp_path_factory.mktemp("opencv")
 
-    def run(network: CaffeNetwork, batch: FloatArray) -> FloatArray:
+    def run(network: CaffeNetwork, batch: Float32Array) -> Float32Array:
         prototxt, caffemodel = str(folder / "net.prototxt"), str(folder / "net.caffemodel")
         write_caffe(network, prototxt, caffemodel)
         net = cv2.dnn.readNetFromCaffe(prototxt, caffemodel)
@@ -87,11 +88,11 @@ def write_files(tmp_path: Path) -> Callable[[CaffeNetwork], tuple[Path, Path]]:
     return write
 
 
-def random_batch(shape: tuple[int, ...], seed: int = 7) -> FloatArray:
+def random_batch(shape: tuple[int, ...], seed: int = 7) -> Float32Array:
     return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
 
 
 @pytest.fixture
-def batch_of() -> Callable[[CaffeNetwork], FloatArray]:
+def batch_of() -> Callable[[CaffeNetwork], Float32Array]:
     """Random input of a network's own size."""
     return lambda network: random_batch(network.input_shape)

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from landmarks.arrays import Float32Array
 from pipeline.caffe_format.caffemodel import WeightLayer, load_blob, read_caffemodel
 from pipeline.caffe_format.encoding import length_tag, string_field, varint, varint_field
-from pipeline.caffe_format.layers import FloatArray
 from pipeline.errors import ModelError, ModelFormatError, ModelMissingError
 
 FUZZ = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -33,7 +33,7 @@ def layer(*blobs: bytes, name: str = "conv") -> bytes:
     return field(100, content + b"".join(field(7, blob) for blob in blobs))
 
 
-def read(path: Path, data: bytes) -> list[tuple[WeightLayer, list[FloatArray]]]:
+def read(path: Path, data: bytes) -> list[tuple[WeightLayer, list[Float32Array]]]:
     path.write_bytes(data)
     layers = read_caffemodel(path)
     with path.open("rb") as file:

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from landmarks.arrays import Float32Array
 from pipeline.caffe_format import CaffeNetwork, load_caffe
 from pipeline.caffe_format.encoding import length_tag, string_field, varint_field
 from pipeline.caffe_format.fillers import bilinear_kernel
-from pipeline.caffe_format.layers import FloatArray, Layer
+from pipeline.caffe_format.layers import Layer
 from pipeline.caffe_format.writer import prototxt_text, write_caffemodel
 from pipeline.errors import ModelError, ModelFormatError
 
@@ -104,7 +105,7 @@ def test_old_shapes_with_leading_ones_fit(build: Any, write_files: Any) -> None:
     network = build(("Convolution", {"num_output": 2, "kernel_size": 1}), shape=(1, 3, 4, 4))
     prototxt, caffemodel = write_files(network)
 
-    def blob(values: FloatArray, dims: tuple[int, ...]) -> bytes:
+    def blob(values: Float32Array, dims: tuple[int, ...]) -> bytes:
         data = b"".join(varint_field(number, dim) for number, dim in enumerate(dims, 1))
         data += length_tag(5, values.nbytes) + values.tobytes()
         return length_tag(6, len(data)) + data

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.caffe_format.layers import FloatArray, Layer
+from landmarks.arrays import Float32Array
+from pipeline.caffe_format.layers import Layer
 from pipeline.errors import ModelError
 
 TOLERANCE = 1e-4
@@ -18,7 +19,7 @@ TOLERANCE = 1e-4
 SHARED = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-def assert_same(actual: FloatArray, expected: FloatArray) -> None:
+def assert_same(actual: Float32Array, expected: Float32Array) -> None:
     assert actual.shape == expected.shape
     assert np.abs(actual - expected).max() <= TOLERANCE * max(float(np.ptp(expected)), 1e-3)
 
@@ -65,7 +66,7 @@ def test_every_layer_equals_opencv(
     assert_same(run_onnx(network, batch), run_opencv(network, batch))
 
 
-def caffe_pooling(batch: FloatArray, pool: str, kernel: int, stride: int, pad: int) -> FloatArray:
+def caffe_pooling(batch: Float32Array, pool: str, kernel: int, stride: int, pad: int) -> Float32Array:
     """pooling_layer.cpp, window by window."""
     height, width = batch.shape[2:]
     sizes = []

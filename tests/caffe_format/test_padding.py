@@ -9,10 +9,11 @@ import pytest
 from hypothesis import HealthCheck, event, given, reject, settings
 from hypothesis import strategies as st
 
+from landmarks.arrays import Float32Array
 from pipeline.caffe_format import regions
 from pipeline.caffe_format.fcn8s import random_fcn8s
 from pipeline.caffe_format.folding import simplify
-from pipeline.caffe_format.layers import FloatArray, Layer
+from pipeline.caffe_format.layers import Layer
 from pipeline.caffe_format.network import CaffeNetwork
 from pipeline.caffe_format.padding import count_work, specialise, write_specialised
 from pipeline.caffe_format.regions import LayerRegions, plan_regions
@@ -29,7 +30,7 @@ GENERATED = settings(
 )
 
 
-def assert_same_scores(network: CaffeNetwork, batch: FloatArray) -> None:
+def assert_same_scores(network: CaffeNetwork, batch: Float32Array) -> None:
     plain = run_session(network.to_onnx_model().SerializeToString(), batch)
     fast = run_session(specialise(network, *batch.shape[2:], threads=1).SerializeToString(), batch)
     assert fast.shape == plain.shape

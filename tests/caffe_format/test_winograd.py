@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
 from benchmarks.agreement import heavy_tailed
+from landmarks.arrays import Float32Array
 from pipeline.caffe_format import subpixel
 from pipeline.caffe_format.fcn8s import random_fcn8s
-from pipeline.caffe_format.layers import FloatArray
 from pipeline.caffe_format.network import CaffeNetwork
 from pipeline.caffe_format.onnx_graph import CONTRIB, Deferred, GraphBuilder
 from pipeline.caffe_format.padding import specialised_graph
@@ -43,7 +43,7 @@ def always(*window_hw: int) -> Choice:
     return choose
 
 
-def scores_of(graph: GraphBuilder, batch: FloatArray) -> FloatArray:
+def scores_of(graph: GraphBuilder, batch: Float32Array) -> Float32Array:
     model = graph.model()
     onnx.checker.check_model(model)
     return run_session(model.SerializeToString(), batch)

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
+from landmarks.arrays import Float32Array
 from pipeline.caffe_format.fcn8s import random_fcn8s
-from pipeline.caffe_format.layers import FloatArray
 from pipeline.caffe_format.writer import write_caffe
 from pipeline.config import EngineConfig, NetworkConfig
 from pipeline.models.catalogue import ModelFiles, resolve_model
@@ -66,7 +66,7 @@ def caffe_python() -> str:
     return str(made)
 
 
-def picture(height: int, width: int, count: int = 1, seed: int = 3) -> FloatArray:
+def picture(height: int, width: int, count: int = 1, seed: int = 3) -> Float32Array:
     """A batch such as the network stage makes: smooth coloured noise, minus the mean."""
     rng = np.random.default_rng(seed)
     coarse = rng.uniform(-110, 140, (count, 6, 6, 3)).astype(np.float32)
@@ -74,7 +74,7 @@ def picture(height: int, width: int, count: int = 1, seed: int = 3) -> FloatArra
     return np.ascontiguousarray(np.stack(images).transpose(0, 3, 1, 2))
 
 
-def difference(found: FloatArray, expected: FloatArray) -> float:
+def difference(found: Float32Array, expected: Float32Array) -> float:
     """Largest difference as a share of the range of the expected scores."""
     assert found.shape == expected.shape
     assert found.dtype == np.float32

@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.caffe_format.layers import FloatArray, Layer
+from landmarks.arrays import Float32Array
+from pipeline.caffe_format.layers import Layer
 from pipeline.caffe_format.network import CaffeNetwork
 from pipeline.caffe_format.writer import write_caffe
 from pipeline.config import EngineConfig, NetworkConfig
@@ -24,13 +25,13 @@ TOLERANCE = 1e-4
 SHAPES_HW = ((72, 72), (57, 91))
 
 
-def opencv_scores(model: ModelFiles, batch: FloatArray) -> FloatArray:
+def opencv_scores(model: ModelFiles, batch: Float32Array) -> Float32Array:
     net = cv2.dnn.readNetFromCaffe(str(model.prototxt), str(model.caffemodel))
     net.setInput(batch)
     return np.asarray(net.forward(), np.float32)
 
 
-def engine_scores(settings: EngineConfig, model: ModelFiles, *batches: FloatArray) -> list[FloatArray]:
+def engine_scores(settings: EngineConfig, model: ModelFiles, *batches: Float32Array) -> list[Float32Array]:
     engine = create_engine(settings, model)
     engine.load()
     try:
@@ -134,7 +135,7 @@ def test_prototxt_by_other_hands_loads_as_in_caffe(
 ) -> None:
     rng = np.random.default_rng(11)
 
-    def normal(*shape: int) -> FloatArray:
+    def normal(*shape: int) -> Float32Array:
         return rng.standard_normal(shape).astype(np.float32)
 
     write_caffe(

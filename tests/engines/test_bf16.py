@@ -11,8 +11,8 @@ import onnxruntime
 import pytest
 from numpy.typing import NDArray
 
+from landmarks.arrays import Float32Array
 from pipeline.caffe_format import load_caffe
-from pipeline.caffe_format.layers import FloatArray
 from pipeline.config import Config, EngineConfig, NetworkConfig
 from pipeline.crop import FaceCrop
 from pipeline.engines.factory import create_engine
@@ -37,7 +37,7 @@ class RoundedNetwork:
             graph.SerializeToString(), providers=["CPUExecutionProvider"]
         )
 
-    def predict(self, batch: FloatArray) -> FloatArray:
+    def predict(self, batch: Float32Array) -> Float32Array:
         name = self._session.get_inputs()[0].name
         return np.asarray(self._session.run(None, {name: batch})[0], np.float32)
 

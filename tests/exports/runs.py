@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from landmarks.arrays import Mask
 from landmarks.geometry import Box, Detection, FaceLandmarks
 from pipeline.config import OutputConfig
 from pipeline.crop import crop_face
@@ -22,9 +23,6 @@ from pipeline.manifest.schema import Record
 from pipeline.outputs import write_outputs
 from pipeline.results import FaceResult, PhotoResult
 from pipeline.uncrop import uncrop_instances
-
-Mask = NDArray[np.bool_]
-
 
 TO_STORED: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
     1: lambda array: array,

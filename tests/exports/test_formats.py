@@ -23,8 +23,9 @@ from PIL import Image, ImageOps
 from pycocotools import mask as coco_api
 from pycocotools.coco import COCO
 
+from landmarks.arrays import Mask
 from pipeline.cli import main
-from tests.exports.runs import SHOTS, TO_STORED, Mask, Shot, crowd, disc, write_run_of
+from tests.exports.runs import SHOTS, TO_STORED, Shot, crowd, disc, write_run_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:pycocotools")
 

@@ -14,11 +14,12 @@ import pytest
 from PIL import Image
 from pycocotools import mask as coco_api
 
+from landmarks.arrays import Mask
 from pipeline.cli import main
 from pipeline.corrections.layer import Corrections
 from pipeline.exports.reader import RunReader
 from pipeline.exports.rle import encode_coco
-from tests.exports.runs import SHOTS, Mask, Shot, disc, write_run_of
+from tests.exports.runs import SHOTS, Shot, disc, write_run_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:pycocotools")
 

@@ -10,12 +10,13 @@ import cv2
 import numpy as np
 import pytest
 
+from landmarks.arrays import Mask
 from pipeline.corrections.layer import Corrections
 from pipeline.errors import UsageError
 from pipeline.exports.reader import RunReader
 from pipeline.exports.values import ExportPhoto
 from pipeline.manifest.journal import read_manifest
-from tests.exports.runs import Mask, Shot, disc, write_run_of
+from tests.exports.runs import Shot, disc, write_run_of
 
 SIZE = (60, 40)
 PAIR = Shot("pair.png", SIZE, (disc(SIZE, (20, 20), 12), disc(SIZE, (32, 20), 12)))

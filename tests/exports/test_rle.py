@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pycocotools import mask as coco_api
 
+from landmarks.arrays import Mask
 from pipeline.exports.rle import (
     compress,
     decode_coco,
@@ -21,8 +22,6 @@ from pipeline.exports.rle import (
 )
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:pycocotools")
-
-Mask = NDArray[np.bool_]
 
 
 @st.composite

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from landmarks.arrays import Pixels
 from landmarks.base import SearchSettings
 from landmarks.blazeface import BlazeFace
 from landmarks.candidates import Candidate
@@ -16,7 +17,7 @@ from landmarks.centerface import OVERLAP_PX, TILE_PX, CenterFace
 from landmarks.geometry import Detection
 from landmarks.joint import COARSE_PIXELS, WHOLE_PIXELS, JointDetector
 from landmarks.judge import Judge
-from landmarks.views import Pixels, scaled_view, turned_view
+from landmarks.views import scaled_view, turned_view
 
 SAMPLES = Path(__file__).parents[2] / "data" / "samples"
 FACE = Candidate(223.0, 122.0, 92.0, 92.0, 0.0, 1.0, "test")

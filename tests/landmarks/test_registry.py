@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from landmarks import registry
+from landmarks.arrays import Pixels
 from landmarks.base import SearchSettings
 from landmarks.finder import FaceFinder, model_files
 from landmarks.geometry import Box, Detection
 from landmarks.predictor import predictor_path
 from landmarks.registry import DETECTORS, create_detector, create_landmark_model, detector_files
-from landmarks.views import Pixels
 
 
 @pytest.mark.parametrize("name", DETECTORS)

@@ -99,7 +99,8 @@ def output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def open_photo(page: Page, name: str) -> None:
     page.locator(f".tile[title='{name}']").click()
     expect(page.locator("#name")).to_have_text(name)
-    expect(page.locator("#stage")).to_have_attribute("aria-busy", "false")  # what is drawn before is not taken
+    # What is drawn before is not taken.
+    expect(page.locator("#stage")).to_have_attribute("aria-busy", "false")
 
 
 def corrected(output: Path, name: str) -> NDArray[Any] | None:

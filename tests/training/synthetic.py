@@ -8,14 +8,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from landmarks.arrays import Float32Array, Pixels
 from training.cutouts import HairCutout, OccluderBank
-from training.data import FloatArray, UInt8Array
 from training.layers import Crop
 
 SKIN, HAIR, BACKGROUND = (200, 150, 120), (60, 40, 30), (40, 90, 140)
 
 
-def face_points(size: int = 128) -> FloatArray:
+def face_points(size: int = 128) -> Float32Array:
     """68 points in the usual places of a frontal face in a square picture of `size` pixels."""
     turn = np.linspace(np.pi, 0, 17)
     jaw = np.stack([0.5 + 0.25 * np.cos(turn), 0.45 + 0.38 * np.sin(turn)], 1)
@@ -35,7 +35,7 @@ def face_points(size: int = 128) -> FloatArray:
     return (np.concatenate([jaw, brows, nose, eyes, mouth]) * size).astype(np.float32)
 
 
-def draw_face(size: int = 128) -> tuple[UInt8Array, UInt8Array]:
+def draw_face(size: int = 128) -> tuple[Pixels, Pixels]:
     """A picture of a face with hair, and its CelebAMask-HQ classes (1 skin, 13 hair, 17 neck)."""
     image = np.full((size, size, 3), BACKGROUND, np.uint8)
     labels = np.zeros((size, size), np.uint8)
@@ -61,7 +61,7 @@ def make_crop(size: int = 128) -> Crop:
 def make_bank(rng: np.random.Generator) -> OccluderBank:
     """One opaque cut-out of every kind."""
 
-    def cutout(height: int, width: int) -> UInt8Array:
+    def cutout(height: int, width: int) -> Pixels:
         pixels = rng.integers(0, 256, (height, width, 4)).astype(np.uint8)
         pixels[:, :, 3] = 255
         return pixels

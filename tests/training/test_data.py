@@ -6,11 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
+from landmarks.arrays import Float32Array, Pixels
 from tests.training.synthetic import draw_face, face_points, write_prepared
 from training.data import (
     MAX_SIDE_PX,
-    FloatArray,
-    UInt8Array,
     celeba_mask,
     edge_band,
     extent_of_mask,
@@ -56,7 +55,7 @@ def test_hash_fraction_is_a_fixed_function_of_the_name() -> None:
     assert 0 <= hash_fraction("") < 1
 
 
-def with_glasses(lens_colour: tuple[int, int, int]) -> tuple[UInt8Array, UInt8Array]:
+def with_glasses(lens_colour: tuple[int, int, int]) -> tuple[Pixels, Pixels]:
     image, labels = draw_face()
     for x in (50, 78):
         cv2.circle(image, (x, 58), 11, lens_colour, -1)
@@ -80,7 +79,7 @@ def test_dark_glasses_are_not_face() -> None:
 
 
 @pytest.mark.parametrize("points", [None, face_points()])
-def test_glasses_in_doubt_have_no_weight(points: FloatArray | None) -> None:
+def test_glasses_in_doubt_have_no_weight(points: Float32Array | None) -> None:
     image, labels = with_glasses((105, 80, 70))
     _, weight = celeba_mask(image, labels, points)
     assert weight[58, 50] == 0

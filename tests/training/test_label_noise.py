@@ -6,11 +6,12 @@ import cv2
 import numpy as np
 import pytest
 
+from landmarks.arrays import Float32Array, Pixels
+
 pytest.importorskip("torch", reason="torch comes with the training extra")
 
 from tests.training.synthetic import write_prepared
 from training import label_noise
-from training.data import FloatArray, UInt8Array
 from training.label_noise import (
     clear_edges,
     edge_distances,
@@ -26,13 +27,13 @@ SIDE, CENTRE, RADIUS = 320, (160, 160), 100
 FACE_WIDTH = 200.0
 
 
-def disc(radius: float) -> UInt8Array:
+def disc(radius: float) -> Pixels:
     rows, columns = np.mgrid[:SIDE, :SIDE]
     return np.where(np.hypot(columns - CENTRE[0], rows - CENTRE[1]) <= radius, 255, 0).astype(np.uint8)
 
 
 @pytest.fixture
-def photograph() -> UInt8Array:
+def photograph() -> Pixels:
     """A light disc on a dark ground: its edge is as clear as edges get."""
     inside = disc(RADIUS)[..., None] > 0
     return np.where(inside, (210, 170, 150), (40, 35, 60)).astype(np.uint8)
@@ -46,15 +47,13 @@ def test_signed_distance_is_positive_inside() -> None:
 
 
 @pytest.mark.parametrize("radius", [RADIUS, RADIUS - 4, RADIUS + 4])
-def test_clear_edges_lie_on_the_disc_whichever_outline_is_followed(
-    photograph: UInt8Array, radius: float
-) -> None:
+def test_clear_edges_lie_on_the_disc_whichever_outline_is_followed(photograph: Pixels, radius: float) -> None:
     edges = clear_edges(photograph, disc(radius), FACE_WIDTH)
     assert len(edges) > 300
     np.testing.assert_allclose(np.hypot(*(edges - CENTRE).T), RADIUS, atol=1.0)
 
 
-def test_the_label_that_is_off_is_told_from_the_exact_one(photograph: UInt8Array) -> None:
+def test_the_label_that_is_off_is_told_from_the_exact_one(photograph: Pixels) -> None:
     distances = edge_distances(photograph, disc(RADIUS - 3), disc(RADIUS), FACE_WIDTH)
     assert distances.label.mean() == pytest.approx(-1.5, abs=0.25), "3 of 200 pixels, outside of the label"
     assert np.abs(distances.predicted).mean() < 0.3
@@ -64,7 +63,7 @@ def test_the_label_that_is_off_is_told_from_the_exact_one(photograph: UInt8Array
     assert "1 photographs" in line and "network closer in 100%" in line
 
 
-def test_a_shift_that_all_share_is_taken_off(photograph: UInt8Array) -> None:
+def test_a_shift_that_all_share_is_taken_off(photograph: Pixels) -> None:
     line = summarise([edge_distances(photograph, disc(RADIUS - 3), disc(RADIUS), FACE_WIDTH)] * 2)
     label = line.split("label ")[1]
     assert float(label.split()[0]) > 1.2
@@ -108,14 +107,14 @@ def test_photographs_without_a_prediction_are_left_out(
     write_prepared(tmp_path, ["one", "two"], size=200)
     monkeypatch.setattr(label_noise, "FEWEST_EDGES", 5)
 
-    def predict(network: FaceNetwork, image: UInt8Array, points: FloatArray) -> UInt8Array:
+    def predict(network: FaceNetwork, image: Pixels, points: Float32Array) -> Pixels:
         calls.append(points)
         mask = np.zeros(image.shape[:2], np.uint8)
         if len(calls) > 1:
             cv2.circle(mask, (100, 100), 60, 255, -1)
         return mask
 
-    calls: list[FloatArray] = []
+    calls: list[Float32Array] = []
     monkeypatch.setattr(label_noise, "predict_mask", predict)
     measured = measure_folder(FaceNetwork(), tmp_path, lambda stem: True)
     assert len(calls) == 2 and len(measured) <= 1
@@ -131,5 +130,5 @@ def test_a_folder_without_data_is_refused(
     assert "no celebamask_mini" in capsys.readouterr().err
 
 
-def test_an_empty_mask_has_no_outline(photograph: UInt8Array) -> None:
+def test_an_empty_mask_has_no_outline(photograph: Pixels) -> None:
     assert clear_edges(photograph, np.zeros((SIDE, SIDE), np.uint8), FACE_WIDTH).shape == (0, 2)

@@ -7,13 +7,15 @@ import cv2
 import numpy as np
 import pytest
 
+from landmarks.arrays import Float32Array, Pixels
+
 pytest.importorskip("torch", reason="torch comes with the training extra")
 
 import torch
 
 from tests.training.synthetic import write_prepared
 from training import pseudo
-from training.data import FloatArray, UInt8Array, read_prepared
+from training.data import read_prepared
 from training.export import load_network, to_caffe
 from training.network import CAFFE_MEAN_BGR, FaceNetwork
 
@@ -30,7 +32,7 @@ class Brightness(FaceNetwork):
 
 
 class FixedFinder:
-    def __call__(self, image: UInt8Array) -> FloatArray | None:
+    def __call__(self, image: Pixels) -> Float32Array | None:
         if image.max() < 20:
             return None
         turns = np.linspace(0, 2 * np.pi, 68, endpoint=False)

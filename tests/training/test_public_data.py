@@ -7,12 +7,13 @@ import cv2
 import numpy as np
 import pytest
 
+from landmarks.arrays import Float32Array, Pixels
 from tests.training.synthetic import draw_face, face_points
-from training.data import FloatArray, Sample, UInt8Array
+from training.data import Sample
 from training.public_data import LAPA_TO_68, lfw_mask, read_celebamask_hq, read_lapa, read_lfw_parts
 
 
-def found(image: UInt8Array) -> FloatArray:
+def found(image: Pixels) -> Float32Array:
     return face_points(image.shape[0])
 
 
@@ -55,7 +56,7 @@ def test_the_106_points_are_thinned_to_68_different_ones() -> None:
     assert len(LAPA_TO_68) == len(set(LAPA_TO_68)) == 68
 
 
-def lfw_picture() -> UInt8Array:
+def lfw_picture() -> Pixels:
     _, labels = draw_face()
     parts = np.zeros((128, 128, 3), np.uint8)
     parts[:, :, 2] = 255

@@ -11,27 +11,26 @@ from typing import Any
 import av
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from landmarks.arrays import Pixels
 from pipeline.images import read_photo
 
 ROOT = Path(__file__).parents[2]
-Picture = NDArray[np.uint8]
 
 
 @cache
-def sample(name: str) -> Picture:
+def sample(name: str) -> Pixels:
     """A sample photograph, (H, W, 3) RGB."""
     return read_photo(ROOT / "data" / "samples" / f"{name}.jpg", max_pixels=10**8).pixels
 
 
 def view(
-    picture: Picture,
+    picture: Pixels,
     centre: tuple[float, float],
     width: float,
     size_wh: tuple[int, int],
     degrees: float = 0.0,
-) -> Picture:
+) -> Pixels:
     """What a camera sees that looks at ``centre``: so many pixels wide, turned clockwise."""
     scale = size_wh[0] / width
     matrix = cv2.getRotationMatrix2D(centre, degrees, scale)
@@ -48,7 +47,7 @@ def view(
 
 def write_clip(
     path: Path,
-    pictures: Iterable[Picture],
+    pictures: Iterable[Pixels],
     *,
     rate: int = 25,
     pts: Sequence[int] | None = None,
@@ -96,7 +95,7 @@ def write_clip(
 
 def portrait(
     name: str, count: int, way: Callable[[float], tuple[float, float, float, float]]
-) -> list[Picture]:
+) -> list[Pixels]:
     """A camera that moves over a sample; ``way`` of 0-1 gives x, y, width seen and degrees."""
     pictures = []
     for index in range(count):
@@ -105,17 +104,17 @@ def portrait(
     return pictures
 
 
-def pan(count: int) -> list[Picture]:
+def pan(count: int) -> list[Pixels]:
     """Obama, the camera moving sideways."""
     return portrait("obama", count, lambda at: (340 + 110 * at, 260, 600, 0))
 
 
-def astronaut(count: int) -> list[Picture]:
+def astronaut(count: int) -> list[Pixels]:
     """The astronaut, the camera standing nearly still."""
     return portrait("astronaut", count, lambda at: (230 + 4 * at, 150, 300, 0))
 
 
-def crossing(count: int) -> list[Picture]:
+def crossing(count: int) -> list[Pixels]:
     """Two heads of different people that cross; the astronaut passes in front."""
     wall = np.full((240, 480, 3), (96, 110, 120), np.uint8)
     obama = cv2.resize(sample("obama")[70:370, 270:520], (100, 120), interpolation=cv2.INTER_AREA)

@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from landmarks.arrays import Pixels
 from pipeline.config import Config
 from pipeline.photo import PhotoSegmenter
 from pipeline.runner import run
 from pipeline.video.lms import read_lms
 from tests.stand_ins import tree
-from tests.video.clips import Picture, astronaut, crossing, pan, portrait, sample, view, write_clip
+from tests.video.clips import astronaut, crossing, pan, portrait, sample, view, write_clip
 
 FACE_AT_OBAMA = (392, 216)
 
@@ -72,12 +73,12 @@ def iou(first: NDArray[Any], second: NDArray[Any]) -> float:
     return float((first & second).sum() / max((first | second).sum(), 1))
 
 
-MOVES: dict[str, list[Picture]] = {}
+MOVES: dict[str, list[Pixels]] = {}
 
 
-def moves(name: str) -> list[Picture]:
+def moves(name: str) -> list[Pixels]:
     """Clips of one face that is always to be seen."""
-    ways: dict[str, Callable[[], list[Picture]]] = {
+    ways: dict[str, Callable[[], list[Pixels]]] = {
         "pan": lambda: pan(24),
         "zoom": lambda: portrait("obama", 24, lambda at: (380, 260, 700 - 350 * at, 0)),
         "turn": lambda: portrait("obama", 24, lambda at: (390, 240, 480, -25 + 50 * at)),

@@ -8,13 +8,14 @@ import cv2
 import numpy as np
 import pytest
 
+from landmarks.arrays import Pixels
 from pipeline.video.cuts import glance, is_cut
-from tests.video.clips import Picture, sample, view
+from tests.video.clips import sample, view
 
 NAMES = ("astronaut", "grace_hopper", "group", "obama", "rocket", "biden_rotated")
 
 
-def shown(name: str, x: float = 0, width: float = 400, degrees: float = 0) -> Picture:
+def shown(name: str, x: float = 0, width: float = 400, degrees: float = 0) -> Pixels:
     picture = sample(name)
     height, whole = picture.shape[:2]
     return view(picture, (whole / 2 + x, height / 2), width, (320, 180), degrees)

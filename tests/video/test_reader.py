@@ -12,14 +12,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from landmarks.arrays import Pixels
 from pipeline.errors import ClipReadError
 from pipeline.video.containers import one_field
 from pipeline.video.reader import Frame, clip_sha256, probe, read_frames
 from pipeline.video.timeline import Timeline
-from tests.video.clips import Picture, write_clip
+from tests.video.clips import write_clip
 
 
-def numbered(count: int, size_wh: tuple[int, int] = (64, 48)) -> list[Picture]:
+def numbered(count: int, size_wh: tuple[int, int] = (64, 48)) -> list[Pixels]:
     """Pictures whose brightness tells their number, with a white corner at the top left."""
     width, height = size_wh
     pictures = []
@@ -30,7 +31,7 @@ def numbered(count: int, size_wh: tuple[int, int] = (64, 48)) -> list[Picture]:
     return pictures
 
 
-def number_of(pixels: Picture) -> int:
+def number_of(pixels: Pixels) -> int:
     return round((float(pixels[pixels.shape[0] // 2 :, pixels.shape[1] // 2 :].mean()) - 20) / 5)
 
 
