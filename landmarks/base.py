@@ -16,11 +16,11 @@ class SearchSettings:
 
     Parameters
     ----------
-    max_side_px : int or None
+    max_side_px
         Longer side in pixels of the picture that HOG and BlazeFace search; None: no limit.
-    upsample : int
+    upsample
         Times the search picture is doubled, for smaller faces; 0 to 3.
-    cnn_max_side_px : int
+    cnn_max_side_px
         Longer side in pixels of the picture that dlib's CNN sees.
 
     Raises
@@ -53,8 +53,8 @@ class Detector(Protocol):
 
         Parameters
         ----------
-        image : (H, W, 3) uint8
-            RGB, upright, C-contiguous; not changed.
+        image
+            (H, W, 3) uint8 RGB, upright, C-contiguous; not changed.
 
         Returns
         -------
@@ -71,9 +71,9 @@ class LandmarkModel(Protocol):
 
         Parameters
         ----------
-        image : (H, W, 3) uint8
-            RGB, C-contiguous; not changed.
-        detections : sequence of Detection
+        image
+            (H, W, 3) uint8 RGB, C-contiguous; not changed.
+        detections
             Where the faces are, in pixels of ``image``.
 
         Returns

@@ -22,15 +22,15 @@ def bbox_from_landmarks(
 
     Parameters
     ----------
-    points : (n, 2) array
-        Landmarks x, y in pixels, n >= 1. Integers (0-based) for ``"cpp"``; integers or finite reals (1-based)
-        for ``"matlab"``.
-    frame_size_wh : (width, height)
-        Size of the photograph in pixels, at least 1 x 1.
-    square : bool
+    points
+        (n, 2); landmarks x, y in pixels, n >= 1. Integers (0-based) for ``"cpp"``; integers or finite reals
+        (1-based) for ``"matlab"``.
+    frame_size_wh
+        Width and height of the photograph in pixels, at least 1 x 1.
+    square
         Grow the shorter side to the longer one before the last clamp to the frame; a box at the border comes
         out clamped and no longer square.
-    convention : {"cpp", "matlab"}
+    convention
         ``"cpp"``: integers, 0-based; the result is the OpenCV rectangle of the two corner pixels, so the last
         row and column are dropped (width = max - min), and a face whose box misses the frame gives a
         rectangle outside of it. ``"matlab"``: 1-based real numbers in and out, width = max - min + 1, which

@@ -80,11 +80,11 @@ class BlazeFace:
 
         Parameters
         ----------
-        view : View
+        view
             Where to look.
-        threshold : float
+        threshold
             Lowest score, 0 to 1.
-        name : str
+        name
             Goes into ``Candidate.detector``.
 
         Returns
@@ -168,7 +168,7 @@ class BlazeFaceDetector:
 
     Parameters
     ----------
-    settings : SearchSettings
+    settings
         ``max_side_px`` (of the search picture, a quarter of the photograph) and ``upsample`` are used.
 
     Raises

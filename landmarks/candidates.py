@@ -24,18 +24,18 @@ class Candidate:
 
     Parameters
     ----------
-    x, y : float
+    x, y
         Centre, in pixels (the first pixel spans 0 to 1).
-    width, height : float
+    width, height
         Size along the face's own axes, in pixels.
-    angle : float
+    angle
         Turn of the face in the picture in degrees, clockwise: 0 is upright, 90 has the chin at the left.
-    score : float
+    score
         The detector's confidence; comparable within one detector only.
-    detector : str
+    detector
         What found it.
-    keypoints : tuple of four (x, y), or empty
-        Both eyes, nose and mouth in pixels, as in ``Detection``.
+    keypoints
+        Both eyes, nose and mouth as (x, y) in pixels, as in ``Detection``, or empty.
     """
 
     x: float
@@ -108,9 +108,9 @@ def merge(candidates: Iterable[Candidate], known: Iterable[Candidate] = ()) -> l
 
     Parameters
     ----------
-    candidates : iterable of Candidate
+    candidates
         With comparable scores, in any order.
-    known : iterable of Candidate
+    known
         Faces found before; candidates that repeat them are dropped.
 
     Returns

@@ -58,11 +58,11 @@ class CenterFace:
 
         Parameters
         ----------
-        view : View
+        view
             Where to look; larger ones are seen in tiles.
-        threshold : float
+        threshold
             Lowest score, 0 to 1.
-        name : str
+        name
             Goes into ``Candidate.detector``.
 
         Returns
@@ -115,7 +115,7 @@ class CenterFaceDetector:
 
     Parameters
     ----------
-    settings : SearchSettings
+    settings
         ``upsample`` is used.
 
     Raises

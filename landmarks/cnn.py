@@ -27,9 +27,9 @@ class CnnDetector:
 
     Parameters
     ----------
-    settings : SearchSettings
+    settings
         ``cnn_max_side_px`` and ``upsample`` are used.
-    path : Path or None
+    path
         The detector's file; None: that of the installed data package.
 
     Raises
@@ -64,11 +64,11 @@ class CnnDetector:
 
         Parameters
         ----------
-        view : View
+        view
             Where to look.
-        upsample : int
+        upsample
             Times the picture is doubled first.
-        name : str
+        name
             Goes into ``Candidate.detector``.
 
         Returns

@@ -27,13 +27,13 @@ class FaceFinder:
 
     Parameters
     ----------
-    detectors : sequence of Detector
+    detectors
         Those of the first pass, tried in turn until one finds a face.
-    landmark_model : LandmarkModel
+    landmark_model
         Places the landmarks of what is found.
-    rescue : Rescue or None
+    rescue
         The harder searches; None: there are none.
-    always : bool
+    always
         Make all the harder searches on every photograph and add what they find, instead of making them where
         the first pass finds nothing, until one finds a face.
     """
@@ -66,13 +66,13 @@ class FaceFinder:
 
         Parameters
         ----------
-        predictor : Path
+        predictor
             dlib's 68-point predictor.
-        order : sequence of str
+        order
             Names of `landmarks.registry.DETECTORS`: those of the first pass.
         max_side_px, upsample, cnn_max_side_px
             See `landmarks.base.SearchSettings`. Boxes and landmarks are always in pixels of the photograph.
-        rescue : {"when_empty", "always", "never"}
+        rescue
             When harder searches are made: where the first pass finds nothing (until one finds a face), on
             every photograph (all of them; what they find is added), or never.
 
@@ -100,8 +100,8 @@ class FaceFinder:
 
         Parameters
         ----------
-        image : (H, W, 3) uint8
-            RGB, upright; not changed.
+        image
+            (H, W, 3) uint8 RGB, upright; not changed.
 
         Returns
         -------

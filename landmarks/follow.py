@@ -47,13 +47,13 @@ class Sight:
 
     Parameters
     ----------
-    points : (68, 2) float64
-        Landmarks x, y in pixels of the frame.
-    look : (LOOK_PX, LOOK_PX) float32
-        The face upright and grey, its mean 0 and its deviation 1.
-    score : float
+    points
+        (68, 2) float64; landmarks x, y in pixels of the frame.
+    look
+        (LOOK_PX, LOOK_PX) float32; the face upright and grey, its mean 0 and its deviation 1.
+    score
         Of the detector, or of the second look that confirmed it.
-    detector : str
+    detector
         What found it first.
     """
 
@@ -73,9 +73,9 @@ class Follower:
 
     Parameters
     ----------
-    predict : callable
+    predict
         Takes a photograph and a candidate; gives its landmarks.
-    confirm : callable
+    confirm
         Takes a photograph and a candidate; gives a score 0 to 1 of a face being there.
     """
 
@@ -92,9 +92,9 @@ class Follower:
 
         Parameters
         ----------
-        image : (H, W, 3) uint8
-            The frame, RGB.
-        face : FaceLandmarks
+        image
+            (H, W, 3) uint8; the frame, RGB.
+        face
             Found in it.
         """
         detection = face.detection
@@ -106,12 +106,12 @@ class Follower:
 
         Parameters
         ----------
-        image : (H, W, 3) uint8
-            The frame, RGB.
-        before : Sight
+        image
+            (H, W, 3) uint8; the frame, RGB.
+        before
             The face in the frame before, or after.
-        shift : (x, y)
-            How far it may have moved since, pixels.
+        shift
+            How far it may have moved since, x and y in pixels.
 
         Returns
         -------
@@ -151,11 +151,11 @@ def candidate_of(points: Float64Array, score: float, detector: str) -> Candidate
 
     Parameters
     ----------
-    points : (68, 2) array
-        Landmarks x, y, pixels.
-    score : float
+    points
+        (68, 2); landmarks x, y, pixels.
+    score
         Goes into the candidate.
-    detector : str
+    detector
         Goes into the candidate.
     """
     mean = points.mean(axis=0)

@@ -56,9 +56,9 @@ class Box:
 
     Parameters
     ----------
-    x, y : int
+    x, y
         First column and row, in pixels. May lie outside of the frame, also below zero.
-    width, height : int
+    width, height
         Size in pixels, at least 0.
 
     Raises
@@ -124,16 +124,16 @@ class Detection:
 
     Parameters
     ----------
-    box : Box
+    box
         Where, in pixels of the whole photograph; may leave the frame.
-    score : float
+    score
         The detector's confidence, finite, higher is surer; comparable within one detector only.
-    detector : str
+    detector
         What found it, for example ``"hog"``, ``"hog@rot+30"`` or ``"cnn"``.
-    angle : float
+    angle
         Turn of the head in the picture in degrees clockwise, kept within -180 (included) to 180: 0 is
         upright, 90 has the chin at the left. Detectors that don't see it give 0.
-    keypoints : tuple of four (x, y), or empty
+    keypoints
         The eye at the left of an upright picture of the face, the other eye, the tip of the nose and the
         middle of the mouth, in pixels of the whole photograph (the first pixel spans 0 to 1). Empty where
         the detector gives none.
@@ -170,10 +170,11 @@ class FaceLandmarks:
 
     Parameters
     ----------
-    points : (68, 2) integer array
-        x, y in pixels of the whole photograph; points of a face cut by the frame lie outside of it.
+    points
+        (68, 2) integers; x, y in pixels of the whole photograph; points of a face cut by the frame lie
+        outside of it.
         Kept as a read-only int32 copy.
-    detection : Detection
+    detection
         Where the face was found.
 
     Raises

@@ -26,7 +26,7 @@ class HogDetector:
 
     Parameters
     ----------
-    settings : SearchSettings
+    settings
         ``max_side_px`` and ``upsample`` are used.
     """
 
@@ -60,15 +60,15 @@ class HogDetector:
 
         Parameters
         ----------
-        view : View
+        view
             Where to look.
-        upsample : int
+        upsample
             Times the picture is doubled first.
-        threshold : float
+        threshold
             Lowest score; 0 is the detector's own decision.
-        name : str
+        name
             Goes into ``Candidate.detector``.
-        in_colour : bool
+        in_colour
             See colours, as find_face_landmarks does (dlib takes the steepest channel), or grey.
 
         Returns

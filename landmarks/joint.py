@@ -53,7 +53,7 @@ class JointDetector:
 
     Parameters
     ----------
-    settings : SearchSettings
+    settings
         ``upsample`` and, for BlazeFace's part, ``max_side_px`` are used.
 
     Raises

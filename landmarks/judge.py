@@ -77,8 +77,8 @@ class Judge:
 
     Parameters
     ----------
-    blazeface : BlazeFace
-    centerface : CenterFace
+    blazeface
+    centerface
     """
 
     def __init__(self, blazeface: BlazeFace, centerface: CenterFace) -> None:
@@ -92,11 +92,11 @@ class Judge:
 
         Parameters
         ----------
-        image : (H, W, 3) uint8
-            The photograph, RGB.
-        candidate : Candidate
+        image
+            (H, W, 3) uint8; the photograph, RGB.
+        candidate
             Where to look, in pixels of ``image``.
-        seen : float or None
+        seen
             Score 0 to 1 with which CenterFace's search saw it; None: it did not look there.
 
         Returns

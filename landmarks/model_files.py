@@ -31,7 +31,7 @@ def verified_sha256(path: Path) -> str:
 
     Parameters
     ----------
-    path : Path
+    path
         As `own_file` or `data_package_file` gives it; its name is one of `SHA256`.
 
     Returns

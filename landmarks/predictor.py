@@ -45,7 +45,7 @@ class LandmarkPredictor:
 
     Parameters
     ----------
-    path : Path
+    path
         File of a dlib shape predictor with 68 points.
 
     Raises
@@ -75,9 +75,9 @@ class LandmarkPredictor:
 
         Parameters
         ----------
-        image : (H, W, 3) uint8
-            The photograph, RGB.
-        detections : sequence of Detection
+        image
+            (H, W, 3) uint8; the photograph, RGB.
+        detections
             Where the faces are, in pixels of ``image``. When one is turned by more than ``UPRIGHT_DEGREES``,
             its landmarks are predicted on an upright patch and turned back.
 

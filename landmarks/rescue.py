@@ -34,7 +34,7 @@ class Rescue:
 
     Parameters
     ----------
-    settings : SearchSettings
+    settings
         Sets the size of the picture that is searched.
 
     Raises
@@ -109,8 +109,8 @@ def even_light(image: Pixels) -> Pixels:
 
     Parameters
     ----------
-    image : (H, W, 3) uint8
-        RGB.
+    image
+        (H, W, 3) uint8 RGB.
 
     Returns
     -------

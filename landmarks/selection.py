@@ -20,10 +20,10 @@ def main_score(box: Box, frame_size_wh: tuple[int, int]) -> float:
 
     Parameters
     ----------
-    box : Box
+    box
         The detection, in pixels.
-    frame_size_wh : (width, height)
-        Size of the photograph in pixels.
+    frame_size_wh
+        Width and height of the photograph in pixels.
     """
     width, height = frame_size_wh
     x, y = box.center
@@ -40,11 +40,11 @@ def select_faces(
 
     Parameters
     ----------
-    faces : sequence of FaceLandmarks
+    faces
         Faces of one photograph in the order found.
-    frame_size_wh : (width, height)
-        Size of the photograph in pixels.
-    mode : {"main", "largest", "all"}
+    frame_size_wh
+        Width and height of the photograph in pixels.
+    mode
         The face with the highest ``main_score``; the one with the largest detection box; all. The first one
         wins ties.
 

@@ -12,9 +12,9 @@ def open_network(path: Path, *, keep_memory: bool) -> onnxruntime.InferenceSessi
 
     Parameters
     ----------
-    path : Path
+    path
         An ONNX file.
-    keep_memory : bool
+    keep_memory
         Keep the memory of one run for the next, which makes large pictures a third faster. Only for inputs
         of few sizes: with pictures of all sizes it would only grow.
 

@@ -21,10 +21,10 @@ class View:
 
     Parameters
     ----------
-    pixels : (h, w, 3) uint8
-        RGB.
-    to_photo : (2, 3) float64
-        Takes x, y, 1 of the view to x, y of the photograph: a scale, a turn and a shift.
+    pixels
+        (h, w, 3) uint8 RGB.
+    to_photo
+        (2, 3) float64; takes x, y, 1 of the view to x, y of the photograph: a scale, a turn and a shift.
     """
 
     pixels: Pixels

@@ -33,18 +33,18 @@ class AugmentOptions:
 
     Attributes
     ----------
-    window_px : int
+    window_px
         Side of the returned crops. Below `NETWORK_SIZE_PX` a crop is either a window anywhere in one of that
         size (faces as large as they will be) or, in `whole_share` of the cases, all of it made smaller.
-    whole_share : float
+    whole_share
         Probability of the whole crop at window size, see above.
-    occluder_share, damage_share : float
+    occluder_share, damage_share
         Probability of pasted occluders, and of changed light and damage.
-    wild_share : float
+    wild_share
         Probability of a hard tilt, shear, squeeze and scale; other crops are moved a little.
-    max_tilt_deg : float
+    max_tilt_deg
         Rotation in the picture, either way.
-    tight_share : float
+    tight_share
         Probability of a face that fills the photograph, so that its crop is cut at the frame.
     """
 

@@ -87,12 +87,12 @@ def batches_from(
 
     Parameters
     ----------
-    data, options, rank : TrainingData, TrainOptions, int
+    data, options, rank
         What to draw from, how, and the number of the process. ``options.workers`` above 0 has as many
         processes make batches ahead; OpenCV then uses one thread here, too.
-    first : int
+    first
         First step.
-    is_final : callable
+    is_final
         Says of a step whether it is in the last, larger and gentler part of the run. With workers it is
         asked up to two steps a worker ahead.
     """

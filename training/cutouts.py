@@ -25,10 +25,11 @@ class HairCutout:
 
     Attributes
     ----------
-    pixels : (h, w, 4) uint8
-        RGBA.
-    points : (68, 2) float32
-        Landmarks of the face that wore it, in the cut-out's pixels; they may lie outside of it.
+    pixels
+        (h, w, 4) uint8 RGBA.
+    points
+        (68, 2) float32; landmarks of the face that wore it, in the cut-out's pixels; they may lie outside
+        of it.
     """
 
     pixels: Pixels

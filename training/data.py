@@ -44,20 +44,20 @@ class Sample:
 
     Attributes
     ----------
-    name, source, person : str
+    name, source, person
         Stem of the file, data set it comes from, and who it shows (the stem where nobody says).
-    image : (h, w, 3) uint8
-        RGB.
-    face : (h, w) uint8
-        255 face, 0 not; between the two where resizing mixed them.
-    weight : (h, w) uint8
-        How much a pixel's label counts, 255 fully, 0 not at all.
-    points : (68, 2) float32 or None
-        dlib's landmarks, x and y in pixels.
-    extent : (n, 2) float32
-        Points the crop box is computed from: the landmarks, or two corners guessed from the mask without
-        them.
-    frequency : float
+    image
+        (h, w, 3) uint8 RGB.
+    face
+        (h, w) uint8; 255 face, 0 not; between the two where resizing mixed them.
+    weight
+        (h, w) uint8; how much a pixel's label counts, 255 fully, 0 not at all.
+    points
+        (68, 2) float32 or None; dlib's landmarks, x and y in pixels.
+    extent
+        (n, 2) float32; points the crop box is computed from: the landmarks, or two corners guessed from the
+        mask without them.
+    frequency
         How often the sample is drawn, relative to others of its source.
     """
 
@@ -89,9 +89,9 @@ def split_people(people: Sequence[str], validation_share: float) -> tuple[set[st
 
     Parameters
     ----------
-    people : sequence of str
+    people
         Names, repeated as they may be.
-    validation_share : float
+    validation_share
         Expected share of validation people, 0..1.
 
     Returns
@@ -140,8 +140,8 @@ def celeba_mask(image: Pixels, labels: Pixels, points: Float32Array | None) -> t
 
     Returns
     -------
-    face, weight : (h, w) uint8
-        0 or 255 each.
+    face, weight
+        (h, w) uint8; 0 or 255 each.
     """
     face = np.where(np.isin(labels, CELEBA_FACE), 255, 0).astype(np.uint8)
     weight = np.full(labels.shape, 255, np.uint8)
@@ -266,12 +266,12 @@ def read_prepared(folder: Path, source: str, keep: Callable[[str], bool]) -> Ite
 
     Parameters
     ----------
-    folder : Path
+    folder
         The folder.
-    source : {"celebamask", "lfw", "fasseg", "pseudo"}
+    source
         Which labels it holds; decides about glasses, coarse edges and drawing frequency. Of ``pseudo``,
         ``labels/`` are the weights.
-    keep : callable
+    keep
         Takes a stem, says whether the photograph is wanted.
 
     Raises

@@ -85,13 +85,13 @@ def load_training_data(
 
     Parameters
     ----------
-    data : Path
+    data
         Folder that holds the extracted data sets, each in a folder named after its archive.
-    pseudo : Path or None
+    pseudo
         Folder of pseudo-labelled photographs, laid out like the others.
-    reviewed : Path or None
+    reviewed
         Output directory of a run whose masks people have accepted and corrected.
-    validation : bool
+    validation
         Load the held-out photographs too.
 
     Raises

@@ -28,9 +28,9 @@ def settle_options(options: TrainOptions, begun_with: int = 0) -> TrainOptions:
 
     Parameters
     ----------
-    options : TrainOptions
+    options
         As they were given.
-    begun_with : int
+    begun_with
         Processes of the run that is taken up again, 0 of a new one.
 
     Raises

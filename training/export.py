@@ -101,9 +101,9 @@ def to_caffe(network: FaceNetwork, size_px: int = INPUT_SIZE_PX) -> CaffeNetwork
 
     Parameters
     ----------
-    network : FaceNetwork
+    network
         Its normalisation statistics are used as they are.
-    size_px : int
+    size_px
         Height and width the prototxt suggests; any multiples of 32 work.
     """
     out = _LayerList()

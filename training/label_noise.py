@@ -54,9 +54,9 @@ class EdgeDistances:
 
     Attributes
     ----------
-    label, predicted : (n,) float32
-        Signed, positive where the edge lies inside of the mask, at the same n edge points.
-    exact_iou : float
+    label, predicted
+        (n,) float32; signed, positive where the edge lies inside of the mask, at the same n edge points.
+    exact_iou
         Intersection over union with the label that an outline would have which passes from it as far
         everywhere as the clear edges do, half of it inside, half of it outside.
     """
@@ -86,10 +86,11 @@ def clear_edges(image: Pixels, mask: Pixels, face_width_px: float) -> Float32Arr
 
     Parameters
     ----------
-    image : (h, w, 3) uint8
-    mask : (h, w) uint8
-        0 or 255.
-    face_width_px : float
+    image
+        (h, w, 3) uint8.
+    mask
+        (h, w) uint8; 0 or 255.
+    face_width_px
 
     Returns
     -------

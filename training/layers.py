@@ -24,12 +24,12 @@ class Crop:
 
     Attributes
     ----------
-    image : (h, w, 3) uint8
-        RGB.
-    face, weight : (h, w) uint8
-        As in `training.data.Sample`.
-    points : (68, 2) float32 or None
-        Landmarks in the crop's pixels.
+    image
+        (h, w, 3) uint8 RGB.
+    face, weight
+        (h, w) uint8; as in `training.data.Sample`.
+    points
+        (68, 2) float32 or None; landmarks in the crop's pixels.
     """
 
     image: Pixels

@@ -20,11 +20,12 @@ def segmentation_loss(scores: Tensor, face: Tensor, weight: Tensor, *, dice_shar
 
     Parameters
     ----------
-    scores : (n, 2, h, w) float
-        Output of the network.
-    face, weight : (n, h, w) float
-        Target and weight of every pixel, 0..1; a pixel of weight 0 has no say in either term.
-    dice_share : float
+    scores
+        (n, 2, h, w) float; output of the network.
+    face, weight
+        (n, h, w) float; target and weight of every pixel, 0..1; a pixel of weight 0 has no say in either
+        term.
+    dice_share
         How much Dice counts beside cross-entropy.
 
     Returns

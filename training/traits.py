@@ -33,13 +33,13 @@ def traits_of(
 
     Parameters
     ----------
-    image : (h, w, 3) uint8
-        RGB.
-    face, labels : (h, w) uint8
-        Face mask of 0 or 255, and the data set's own classes.
-    points : (68, 2) float32 or None
-        dlib's landmarks.
-    source : {"celebamask", "lfw"}
+    image
+        (h, w, 3) uint8 RGB.
+    face, labels
+        (h, w) uint8; face mask of 0 or 255, and the data set's own classes.
+    points
+        (68, 2) float32 or None; dlib's landmarks.
+    source
         What the classes mean; LFW's know neither glasses nor hats, so that hair under a hat is little hair.
     """
     found = []
