@@ -95,6 +95,11 @@ class Box:
         return self.width * self.height
 
     @property
+    def side(self) -> float:
+        """Mean of width and height, in pixels."""
+        return (self.width + self.height) / 2
+
+    @property
     def center(self) -> tuple[float, float]:
         """Middle of the box ``(x, y)`` in pixel edges' coordinates (a one-pixel box at 0 has 0.5)."""
         return self.x + self.width / 2, self.y + self.height / 2

@@ -29,12 +29,16 @@ def main_score(box: Box, frame_size_wh: tuple[int, int]) -> float:
     x, y = box.center
     distance = math.hypot(x - width / 2, y - height / 2)
     central = min(max(1 - distance / (0.25 * math.hypot(width, height)), 0.0), 1.0)
-    size = min((box.width + box.height) / 2 / (0.25 * (width + height)), 1.0)
+    size = min(box.side / (0.25 * (width + height)), 1.0)
     return (central + 1 + size) / 3
 
 
 def select_faces(
-    faces: Sequence[FaceLandmarks], frame_size_wh: tuple[int, int], mode: Selection
+    faces: Sequence[FaceLandmarks],
+    frame_size_wh: tuple[int, int],
+    mode: Selection,
+    *,
+    min_side_px: float = 0.0,
 ) -> tuple[FaceLandmarks, ...]:
     """Pick the faces that are wanted.
 
@@ -47,6 +51,8 @@ def select_faces(
     mode
         The face with the highest ``main_score``; the one with the largest detection box; all. The first one
         wins ties.
+    min_side_px : float
+        Least `Box.side` of a detection; faces below it are left out before the choice is made.
 
     Returns
     -------
@@ -62,6 +68,7 @@ def select_faces(
         raise ValueError(f"mode: 'main', 'largest' or 'all' is expected, got {mode!r}")
     if min(frame_size_wh) < 1:
         raise ValueError(f"frame_size_wh: at least (1, 1) is expected, got {frame_size_wh}")
+    faces = [face for face in faces if face.detection.box.side >= min_side_px]
     if mode == "all" or not faces:
         return tuple(faces)
     if mode == "largest":

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmarks.arrays import Float32Array
-from landmarks.geometry import Detection, FaceLandmarks
+from landmarks.geometry import FaceLandmarks
 from pipeline.jaw import JAW
 from pipeline.scores import CropScores
 
@@ -127,7 +127,7 @@ def read_clues(face: FaceLandmarks, scores: CropScores, *, network: float, overs
         missed=_missed(scores.margin, points),
         overstepped=min(overstepped, 0.2),
         apart=_apart(face),
-        size=float(np.clip(math.log2(max(_side(face.detection), 1.0) / 64), -3, 2)),
+        size=float(np.clip(math.log2(max(face.detection.box.side, 1.0) / 64), -3, 2)),
     )
 
 
@@ -137,10 +137,6 @@ def weighed(clues: Clues, weights: Mapping[str, float]) -> float:
         weights[name] * value for name, value in asdict(clues).items() if name in weights
     )
     return 1 / (1 + math.exp(-min(max(total, -30.0), 30.0)))
-
-
-def _side(detection: Detection) -> float:
-    return (detection.box.width + detection.box.height) / 2
 
 
 def _held(margin: Float32Array, points: NDArray[np.float64]) -> float:
@@ -164,4 +160,4 @@ def _apart(face: FaceLandmarks) -> float:
     eyes = points[36:42].mean(axis=0), points[42:48].mean(axis=0)
     mine = np.stack([*eyes, points[30], points[48:68].mean(axis=0)])
     distance = np.linalg.norm(mine - np.array(face.detection.keypoints), axis=1).mean()
-    return float(min(distance / max(_side(face.detection), 1.0), 0.3))
+    return float(min(distance / max(face.detection.box.side, 1.0), 0.3))

@@ -136,9 +136,10 @@ class LandmarksConfig(_Section):
 
 
 class FacesConfig(_Section):
-    """Which of the faces found are segmented, and how sure it must be of each to keep it."""
+    """Which of the faces found are segmented, how large each must be, and how sure it must be of it."""
 
     select: Literal["main", "largest", "all"] = "all"
+    min_side_px: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     min_confidence: Annotated[float, Field(ge=0, le=1)] = 0.0
 
 

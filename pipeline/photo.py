@@ -146,11 +146,11 @@ class PhotoSegmenter:
         stages = stages or Stages()
         with stages.stage("landmarks"):
             found = self._find_all(image)
-            wanted = select_faces(found, _size_wh(image), self.config.faces.select)
+            wanted = self._wanted(found, image)
         return self.segment_faces(image, wanted, stages, heads=found)
 
     def find(self, image: Pixels) -> tuple[FaceLandmarks, ...]:
-        """Find the faces of a photograph that are wanted (``faces.select``): the first half of `segment`.
+        """Find the faces of a photograph that are wanted: the first half of `segment`.
 
         Parameters
         ----------
@@ -160,7 +160,8 @@ class PhotoSegmenter:
         Returns
         -------
         faces
-            In the order found; none is an answer too.
+            What ``faces.select`` takes of those not below ``faces.min_side_px``, in the order found; none is
+            an answer too.
 
         Raises
         ------
@@ -169,7 +170,7 @@ class PhotoSegmenter:
         DetectionError
             The search failed.
         """
-        return select_faces(self._find_all(image), _size_wh(image), self.config.faces.select)
+        return self._wanted(self._find_all(image), image)
 
     def segment_faces(
         self,
@@ -245,6 +246,11 @@ class PhotoSegmenter:
                 return self.finder.find(image)
         except (RuntimeError, cv2.error) as error:
             raise DetectionError(f"the search for faces failed: {error}") from error
+
+    def _wanted(self, found: Sequence[FaceLandmarks], image: Pixels) -> tuple[FaceLandmarks, ...]:
+        """Those of the faces found that are to be segmented."""
+        faces = self.config.faces
+        return select_faces(found, _size_wh(image), faces.select, min_side_px=faces.min_side_px)
 
     def _crop(
         self, image: Pixels, faces: Sequence[FaceLandmarks], errors: list[StageError]

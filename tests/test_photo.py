@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -143,6 +144,18 @@ def test_selection_is_applied() -> None:
     assert len(result.faces) == 1
     assert result.mask[80, 150] == 255
     assert result.mask[65, 45] == 0
+
+
+def test_faces_below_the_least_side_are_left_out_and_keep_their_pixels() -> None:
+    image, heads = two_heads()
+    heads = [heads[0], replace(heads[1], detection=Detection(Box(60, 40, 30, 30), 1.0, "hog"))]
+    settings = {"scores": NO_JAW, "faces": {"min_side_px": 31}}
+    choosy = segmenter(heads, Config.model_validate(settings))
+    result = choosy.segment(image)
+    assert [face.landmarks for face in result.faces] == [heads[0]]
+    assert not result.mask[:, 73:].any()
+    assert choosy.find(image) == (heads[0],)
+    assert len(choosy.segment_faces(image, heads).faces) == 2
 
 
 def test_soft_masks_are_made_when_asked_for() -> None:

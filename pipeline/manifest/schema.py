@@ -73,13 +73,17 @@ class FaceEntry(TypedDict):
 
 @with_config(_OPEN)
 class TrackEntry(TypedDict):
-    """One face through a clip: number, first and last frame, frames in which it was seen or filled in."""
+    """One face through a clip: number, first and last frame, frames in which it was seen or filled in.
+
+    ``confidence``: mean over the frames in which it was seen, likewise.
+    """
 
     track: int
     first_frame: int
     last_frame: int
     seen: int
     filled: int
+    confidence: NotRequired[Annotated[float, Field(ge=0, le=1)]]
 
 
 @with_config(_OPEN)

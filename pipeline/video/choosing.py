@@ -14,7 +14,7 @@ from pipeline.video.tracks import LinkedFrame
 class _Sums:
     frames: int = 0
     centre_distance: float = 0.0
-    size: float = 0.0
+    side: float = 0.0
     area: float = 0.0
 
 
@@ -43,7 +43,7 @@ class Census:
             x, y = face.box.center
             sums.frames += 1
             sums.centre_distance += math.hypot(x - width / 2, y - height / 2)
-            sums.size += (face.box.width + face.box.height) / 2
+            sums.side += face.box.side
             sums.area += face.box.area
 
     @property
@@ -51,7 +51,7 @@ class Census:
         """Highest number of a track; -1 where there is none."""
         return max(self._tracks, default=-1)
 
-    def wanted(self, mode: Selection) -> tuple[int, ...]:
+    def wanted(self, mode: Selection, *, min_side_px: float = 0.0) -> tuple[int, ...]:
         """Numbers of the tracks that are wanted.
 
         Parameters
@@ -59,12 +59,18 @@ class Census:
         mode
             ``all``; ``main``: the track with the highest `main_score` above 0; ``largest``: the one that
             covers most pixels over all frames. The first one wins ties.
+        min_side_px
+            Tracks whose detection boxes are smaller than this on average are left out before the choice: as
+            a whole, so that a face near the limit does not come and go.
         """
-        if mode == "all" or not self._tracks:
-            return tuple(sorted(self._tracks))
+        large = [
+            track for track, sums in sorted(self._tracks.items()) if sums.side / sums.frames >= min_side_px
+        ]
+        if mode == "all" or not large:
+            return tuple(large)
         if mode == "largest":
-            return (max(sorted(self._tracks), key=lambda track: self._tracks[track].area),)
-        best = max(sorted(self._tracks), key=self.main_score)
+            return (max(large, key=lambda track: self._tracks[track].area),)
+        best = max(large, key=self.main_score)
         return (best,) if self.main_score(best) > 0 else ()
 
     def main_score(self, track: int) -> float:
@@ -78,7 +84,7 @@ class Census:
         width, height = self.frame_size_wh
         central = 1 - sums.centre_distance / sums.frames / (0.25 * math.hypot(width, height))
         share = sums.frames / self.frames_with_faces
-        size = sums.size / sums.frames / (0.25 * (width + height))
+        size = sums.side / sums.frames / (0.25 * (width + height))
         return (min(max(central, 0.0), 1.0) + share + min(size, 1.0)) / 3
 
 

@@ -5,6 +5,8 @@
     probe     the clip's times, its digest, and what of it is there already from a run that was killed
     find      a chunk: faces and landmarks of every frame                         (a task a chunk)
     link      the whole clip: tracks, short gaps filled, which tracks are wanted
+    judge     with faces.min_confidence, a chunk: how sure it is of every track      (a task a chunk)
+    choose    with faces.min_confidence, the whole clip: which tracks are believed
     segment   a chunk: steady crops, scores averaged along the motion, pictures    (a task a chunk)
     finish    the chunks' pictures joined, tracks and landmark files, the line of the manifest
 
@@ -16,7 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +32,10 @@ from pipeline.video.finding import ChunkSearch, FrameFaces
 from pipeline.video.leavings import remove_numbered_files
 from pipeline.video.lines import found_frame, found_line, linked_frame, linked_line
 from pipeline.video.lms import read_lms
-from pipeline.video.reader import clip_sha256, probe, read_frames
+from pipeline.video.reader import Frame, clip_sha256, probe, read_frames
 from pipeline.video.segmenting import SegmentedFrame, Segmenter, segment_frames
 from pipeline.video.smoothing import reach_seconds
-from pipeline.video.steady import plan_faces
+from pipeline.video.steady import PlannedFace, plan_faces
 from pipeline.video.store import Store, read_json_lines
 from pipeline.video.task import Clip
 from pipeline.video.timeline import Timeline
@@ -82,7 +84,8 @@ def begin(clip: Clip, config: Config, sha256: str) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``find`` and ``segment``: numbers of the chunks to do; ``link``: whether tracks are to be made.
+        ``stages``: stage -> numbers of the chunks to do, in the order of the stages; of those that are done
+        for the whole clip at once ``[0]`` or nothing.
     """
     store = clip.store(config, sha256)
     if not store.has("timeline"):
@@ -96,13 +99,16 @@ def begin(clip: Clip, config: Config, sha256: str) -> dict[str, Any]:
     chunks = range(chunk_count(timeline, config))
     given = landmark_file(clip.task.path, config) is not None
     known = given or store.has("linked") or _found_before(clip, config, sha256)
-    return {
-        "sha256": sha256,
-        "chunks": len(chunks),
+    chosen = config.faces.min_confidence == 0 or store.has("chosen")
+    stages = {
         "find": [] if known else [chunk for chunk in chunks if not store.has("found", chunk)],
-        "link": not store.has("linked"),
+        "link": [] if store.has("linked") else [0],
+        "judge": [] if chosen else [chunk for chunk in chunks if not store.has("judged", chunk)],
+        "choose": [] if chosen else [0],
         "segment": [chunk for chunk in chunks if not store.has("done", chunk)],
+        "finish": [0],
     }
+    return {"sha256": sha256, "stages": stages}
 
 
 def find_chunk(clip: Clip, config: Config, store: Store, chunk: int, finder: Any) -> None:
@@ -110,15 +116,7 @@ def find_chunk(clip: Clip, config: Config, store: Store, chunk: int, finder: Any
     timeline = store.timeline()
     frames = chunk_range(timeline, config, chunk)
     search = ChunkSearch(finder, every=config.video.search_every, frame_seconds=timeline.frame_seconds)
-    pictures = read_frames(
-        clip.task.path,
-        timeline,
-        frames.start - 1,
-        frames.stop,
-        max_pixels=config.input.max_pixels,
-        threads=_threads(config),
-        background_rgb=config.input.background_rgb,
-    )
+    pictures = frames_of(clip, config, timeline, frames.start - 1, frames.stop)
     store.write("found", map(found_line, search.run(pictures, frames.start, frames.stop)), chunk)
 
 
@@ -144,7 +142,7 @@ def link_clip(clip: Clip, config: Config, store: Store, sha256: str) -> None:
             lines.append(linked_line(waiting))
             waiting = next(frames, None)
         store.write("linked", lines, chunk)
-    wanted = census.wanted(config.faces.select)
+    wanted = census.wanted(config.faces.select, min_side_px=config.faces.min_side_px)
     store.write("linked", [{"tracks": census.last_track + 1, "wanted": list(wanted), "cuts": cuts}])
 
 
@@ -162,23 +160,9 @@ def segment_chunk(
     frames = chunk_range(timeline, config, chunk)
     linked = next(store.read("linked"))
     around = config.video.average_frames
-    reach = reach_seconds(config.video.steady)
-    planned = plan_faces(
-        _linked_around(store, timeline, config, frames, around, reach),
-        timeline,
-        config.crop,
-        wanted=linked["wanted"],
-        steady=config.video.steady,
-    )
-    pictures = read_frames(
-        clip.task.path,
-        timeline,
-        frames.start - around,
-        frames.stop + around,
-        max_pixels=config.input.max_pixels,
-        threads=_threads(config),
-        background_rgb=config.input.background_rgb,
-    )
+    wanted = next(store.read("chosen")) if config.faces.min_confidence else linked
+    planned = planned_faces(store, config, frames, around, wanted["wanted"])
+    pictures = frames_of(clip, config, timeline, frames.start - around, frames.stop + around)
     found = segment_frames(
         pictures, planned, segmenter, start=frames.start, stop=frames.stop, average_frames=around
     )
@@ -273,10 +257,49 @@ def _from_landmark_file(path: str, timeline: Timeline) -> Iterator[LinkedFrame]:
         yield LinkedFrame(place, False, tuple(faces))
 
 
+def planned_faces(
+    store: Store, config: Config, frames: range, around: int, wanted: Sequence[int]
+) -> dict[int, list[PlannedFace]]:
+    """Where the wanted tracks' faces are cut out: place of the frame -> its faces, by track.
+
+    Parameters
+    ----------
+    store
+        Of a clip whose frames are linked.
+    config
+        The whole configuration.
+    frames
+        Places of a chunk's frames.
+    around
+        Further frames on each side that are planned, too.
+    wanted
+        Numbers of the tracks.
+    """
+    timeline = store.timeline()
+    linked = _linked_around(store, timeline, config, frames, around)
+    steady = config.video.steady
+    return plan_faces(linked, timeline, config.crop, wanted=wanted, steady=steady)
+
+
+def frames_of(clip: Clip, config: Config, timeline: Timeline, start: int, stop: int) -> Iterator[Frame]:
+    """Decode a clip's frames from ``start`` to ``stop - 1``, as far as there are any."""
+    threads = config.engine.threads
+    return read_frames(
+        clip.task.path,
+        timeline,
+        start,
+        stop,
+        max_pixels=config.input.max_pixels,
+        threads=1 if threads == "auto" else threads,
+        background_rgb=config.input.background_rgb,
+    )
+
+
 def _linked_around(
-    store: Store, timeline: Timeline, config: Config, frames: range, around: int, reach: float
+    store: Store, timeline: Timeline, config: Config, frames: range, around: int
 ) -> Iterator[LinkedFrame]:
     """Linked frames of a chunk, and of as much time around it as shapes it."""
+    reach = reach_seconds(config.video.steady)
     begin = timeline.seconds(max(frames.start - around, 0)) - reach
     end = timeline.seconds(min(frames.stop + around, len(timeline)) - 1) + reach
     for chunk in range(chunk_count(timeline, config)):
@@ -286,11 +309,6 @@ def _linked_around(
         for line in store.read("linked", chunk):
             if begin <= timeline.seconds(line["frame"]) <= end:
                 yield linked_frame(line)
-
-
-def _threads(config: Config) -> int:
-    threads = config.engine.threads
-    return 1 if threads == "auto" else threads
 
 
 def no_frames(clip: Clip) -> ClipReadError:

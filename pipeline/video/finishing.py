@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from pipeline.config import Config
@@ -101,6 +103,7 @@ def _record(
     files: dict[str, str],
 ) -> Record:
     tracks: dict[int, TrackEntry] = {}
+    confidences: defaultdict[int, list[float]] = defaultdict(list)
     frames_with_faces = 0
     last = -1
     for line in lines:
@@ -115,6 +118,9 @@ def _record(
             track["filled"] += 1
         else:
             track["seen"] += 1
+            confidences[line["track"]].append(line["confidence"])
+    for number, values in confidences.items():
+        tracks[number]["confidence"] = round(fmean(values), 4)
     errors = list(_errors(tallies, timeline))
     task = clip.task
     record = blank_record(

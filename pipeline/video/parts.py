@@ -15,7 +15,10 @@ from pipeline.results import StageError
 from pipeline.video.leavings import remove_clip_outputs
 from pipeline.video.task import Clip
 
-Stage = Literal["probe", "find", "link", "segment", "finish"]
+Stage = Literal["probe", "find", "link", "judge", "choose", "segment", "finish"]
+
+CHUNK_STAGES: tuple[Stage, ...] = ("find", "judge", "segment")
+"""Those that are a task a chunk."""
 
 _log = logging.getLogger(__name__)
 
@@ -31,7 +34,7 @@ class ClipPart(Work):
     stage
         What is to be done.
     chunk
-        Of the stages ``find`` and ``segment``.
+        Of the stages ``find``, ``judge`` and ``segment``; else 0.
     sha256
         Of the content, known after ``probe``.
     """
@@ -70,6 +73,7 @@ class ClipPart(Work):
         # The models' libraries, which a run's parent process does without.
         from pipeline.video import clip as stages  # noqa: PLC0415
         from pipeline.video.finishing import finish_clip  # noqa: PLC0415
+        from pipeline.video.judging import choose_tracks, judge_chunk  # noqa: PLC0415
 
         config = worker.settings.config
         if self.stage == "probe":
@@ -86,9 +90,14 @@ class ClipPart(Work):
         if self.stage == "link":
             stages.link_clip(self.clip, config, store, self.sha256)
             return Outcome(self.name, None, step=done)
+        if self.stage == "choose":
+            choose_tracks(config, store)
+            return Outcome(self.name, None, step=done)
         models = cast("Any", worker.load())
         if self.stage == "find":
             stages.find_chunk(self.clip, config, store, self.chunk, models.finder)
+        elif self.stage == "judge":
+            judge_chunk(self.clip, config, store, self.chunk, models)
         else:
             engine = {key: value for key, value in worker.description["engine"].items() if key != "threads"}
             stages.segment_chunk(self.clip, config, store, self.chunk, models, engine)

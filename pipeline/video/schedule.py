@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipeline.executors.tasks import Task
 from pipeline.executors.worker import Outcome, Work
-from pipeline.video.parts import ClipPart, Stage
+from pipeline.video.parts import CHUNK_STAGES, ClipPart, Stage
 from pipeline.video.store import Store
 from pipeline.video.task import Clip
 
@@ -20,9 +20,9 @@ class _Progress:
 
     clip: Clip
     sha256: str = ""
-    links: bool = False
+    stage: Stage = "probe"
     waiting: set[int] = field(default_factory=set)
-    segments: list[int] = field(default_factory=list)
+    ahead: deque[tuple[Stage, list[int]]] = field(default_factory=deque)
     in_hand: int = 0
     is_over: bool = False
 
@@ -101,36 +101,20 @@ class Schedule:
         progress = self._begun.get(name)
         if progress is None:
             return ""
-        if progress.links:
-            return f"{name}: find, {len(progress.waiting)} chunks left"
-        return f"{name}: segment, {len(progress.segments)} chunks left"
+        if progress.stage in CHUNK_STAGES:
+            return f"{name}: {progress.stage}, {len(progress.waiting)} chunks left"
+        return f"{name}: {progress.stage}"
 
     def _go_on(self, progress: _Progress, outcome: Outcome) -> None:
         step = outcome.step or {}
-        stage = step.get("stage", "probe")
-        if stage == "probe":
-            progress.sha256, progress.links = step["sha256"], step["link"]
-            progress.segments = list(step["segment"])
-            self._begin(progress, "find", step["find"])
-        elif stage == "link":
-            progress.links = False
+        if "stages" in step:
+            progress.sha256 = step["sha256"]
+            progress.ahead.extend(step["stages"].items())
         else:
             progress.waiting.discard(step["chunk"])
-            if stage == "segment":
-                progress.segments.remove(step["chunk"])
-        if progress.waiting or progress.in_hand:
-            return
-        if progress.links:
-            self._add(progress, "link")
-        elif progress.segments:
-            self._begin(progress, "segment", progress.segments)
-        else:
-            self._add(progress, "finish")
-
-    def _begin(self, progress: _Progress, stage: Stage, chunks: list[int]) -> None:
-        progress.waiting = set(chunks)
-        for chunk in chunks:
-            self._add(progress, stage, chunk)
-
-    def _add(self, progress: _Progress, stage: Stage, chunk: int = 0) -> None:
-        self._ready.append(ClipPart(progress.clip, stage, chunk, progress.sha256))
+        while not progress.waiting and not progress.in_hand and progress.ahead:
+            progress.stage, chunks = progress.ahead.popleft()
+            progress.waiting.update(chunks)
+            self._ready.extend(
+                ClipPart(progress.clip, progress.stage, chunk, progress.sha256) for chunk in chunks
+            )

@@ -123,9 +123,14 @@ def segment_frames(
         waiting -= 1
 
 
+def crops_of(frame: Frame, faces: Sequence[PlannedFace]) -> list[tuple[FaceLandmarks, FaceCrop]]:
+    """Cut planned faces out of their frame."""
+    return [(face.face, crop_face(frame.pixels, face.crop_box, face.turn)) for face in faces]
+
+
 def _score(frame: Frame, faces: Sequence[PlannedFace], segmenter: Segmenter) -> _Held:
     held = _Held(frame.index, frame, {face.track: face for face in faces})
-    pairs = [(face.face, crop_face(frame.pixels, face.crop_box, face.turn)) for face in faces]
+    pairs = crops_of(frame, faces)
     if not pairs:
         return held
     try:

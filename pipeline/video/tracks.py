@@ -212,4 +212,4 @@ def _between(track: _Track, face: SeenFace, share: float) -> LinkedFace:
 
 
 def _side(box: Box) -> float:
-    return max((box.width + box.height) / 2, 1.0)
+    return max(box.side, 1.0)

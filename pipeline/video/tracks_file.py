@@ -22,7 +22,8 @@ def track_lines(one: SegmentedFrame, timeline: Timeline) -> Iterator[dict[str, A
     Each has ``frame`` (from 0), ``pts`` (in units of the clip's time base), ``seconds`` (since the first
     frame), ``track`` (from 0), ``state`` (``seen`` or ``filled``), ``box_xywh`` (what was cut out), ``turn``,
     ``detection``, ``landmarks`` (68 steady points to a part of a pixel), ``score`` (mean probability inside
-    the mask) and ``area_px`` (what the face has of the instance map); pixels of the upright frame.
+    the mask), ``confidence`` and ``landmark_quality`` (`pipeline.confidence`), and ``area_px`` (what the face
+    has of the instance map); pixels of the upright frame.
     """
     index = one.frame.index
     for number, (planned, face) in enumerate(zip(one.faces, one.result.faces, strict=True), start=1):
@@ -48,6 +49,8 @@ def track_lines(one: SegmentedFrame, timeline: Timeline) -> Iterator[dict[str, A
             },
             "landmarks": np.round(planned.points, _DECIMALS).tolist(),
             "score": round(face.score, 4),
+            "confidence": round(face.confidence, 4),
+            "landmark_quality": round(face.landmark_quality, 4),
             "area_px": int(area),
         }
 

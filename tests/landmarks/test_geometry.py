@@ -26,7 +26,7 @@ def _pixels(box: Box) -> set[tuple[int, int]]:
 
 def test_box_is_half_open() -> None:
     box = Box(-2, 3, 5, 7)
-    assert (box.x_max, box.y_max, box.area, box.center) == (3, 10, 35, (0.5, 6.5))
+    assert (box.x_max, box.y_max, box.area, box.side, box.center) == (3, 10, 35, 6.0, (0.5, 6.5))
 
 
 def test_box_takes_numpy_integers_as_ints() -> None:

@@ -54,6 +54,16 @@ def test_first_wins_ties(mode: str) -> None:
     assert select_faces([second, first], FRAME_WH, mode) == (second,)  # type: ignore[arg-type]
 
 
+def test_small_faces_are_left_out_before_the_choice() -> None:
+    middle, side, flat = _face(300, 220, 30, 30), _face(0, 0, 48, 48), _face(200, 200, 60, 36)
+    faces = [middle, side, flat]
+    assert select_faces(faces, FRAME_WH, "main") == (middle,)
+    assert select_faces(faces, FRAME_WH, "main", min_side_px=48.5) == ()
+    assert select_faces(faces, FRAME_WH, "main", min_side_px=31) == (flat,)
+    assert select_faces(faces, FRAME_WH, "all", min_side_px=48) == (side, flat)
+    assert select_faces(faces, FRAME_WH, "all", min_side_px=30) == (middle, side, flat)
+
+
 @pytest.mark.parametrize("mode", ["main", "largest", "all"])
 def test_no_faces(mode: str) -> None:
     assert select_faces([], FRAME_WH, mode) == ()  # type: ignore[arg-type]

@@ -216,6 +216,26 @@ def _blind_in_three_frames(config: Config) -> PhotoSegmenter:
     return segmenter
 
 
+def test_tracks_that_are_small_or_doubtful_go_and_others_stay_to_the_byte() -> None:
+    write_clip(Path("in/a.mp4"), pan(12))
+    short = {"chunk_frames": 7}
+    record_of(settings(video=short))
+    kept = settings("kept", faces={"min_confidence": 0.6, "min_side_px": 40}, video=short)
+    (track,) = record_of(kept)["clip"]["tracks"]
+    whole, again = tree(Path("out")), tree(Path("kept"))
+    assert {name: content for name, content in again.items() if name != "manifest.jsonl"} == {
+        name: content for name, content in whole.items() if name != "manifest.jsonl"
+    }
+    assert 0.6 < track["confidence"] < 1
+    lines = lines_of({"files": {"tracks": "tracks/in/a.mp4.jsonl"}})
+    assert np.mean([line["confidence"] for line in lines]) == pytest.approx(track["confidence"], abs=1e-3)
+    assert all(0 <= line["landmark_quality"] <= 1 for line in lines)
+    for number, strict in enumerate(({"min_confidence": 1.0}, {"min_side_px": 400})):
+        record = record_of(settings(f"gone{number}", faces=strict, video=short))
+        assert (record["status"], record["clip"]["tracks"]) == ("no_face", [])
+        assert not any(mask.any() for mask in masks_of(record, f"gone{number}"))
+
+
 def test_a_turned_clip_has_upright_masks_and_stored_ones_on_request() -> None:
     upright = pan(8)
     stored = [np.ascontiguousarray(np.rot90(picture, 1)) for picture in upright]

@@ -26,7 +26,8 @@ def drawn(tasks: Schedule) -> list[Any]:
 
 
 def probed(name: str, **missing: Any) -> Outcome:
-    step = {"sha256": "a" * 64, "chunks": 2, "find": [0, 1], "link": True, "segment": [0, 1], **missing}
+    all_stages = {"find": [0, 1], "link": [0], "judge": [], "choose": [], "segment": [0, 1], "finish": [0]}
+    step = {"sha256": "a" * 64, "stages": {**all_stages, **missing}}
     return Outcome(name, None, step=step)
 
 
@@ -62,12 +63,31 @@ def test_stages_follow_one_another_and_chunks_go_side_by_side(tmp_path: Path) ->
     assert drawn(tasks) == []
 
 
+def test_tracks_are_judged_between_the_passes(tmp_path: Path) -> None:
+    tasks = schedule(tmp_path, [clip("a")])
+    drawn(tasks)
+    tasks.took(probed("a", find=[], judge=[0, 1], choose=[0], segment=[1]))
+    order = []
+    while parts := drawn(tasks):
+        order.append((tasks.where("a"), stages(parts)))
+        for part in parts:
+            assert drawn(tasks) == []
+            tasks.took(done(part))
+    assert order == [
+        ("a: link", [("link", 0)]),
+        ("a: judge, 2 chunks left", [("judge", 0), ("judge", 1)]),
+        ("a: choose", [("choose", 0)]),
+        ("a: segment, 1 chunks left", [("segment", 1)]),
+        ("a: finish", [("finish", 0)]),
+    ]
+
+
 def test_what_an_earlier_run_left_is_not_done_again(tmp_path: Path) -> None:
     tasks = schedule(tmp_path, [clip("a"), clip("b"), clip("c")])
     assert len(drawn(tasks)) == 3
     tasks.took(probed("a", find=[1]))
-    tasks.took(probed("b", find=[], link=False, segment=[1]))
-    tasks.took(probed("c", find=[], link=False, segment=[]))
+    tasks.took(probed("b", find=[], link=[], segment=[1]))
+    tasks.took(probed("c", find=[], link=[], segment=[]))
     assert stages(drawn(tasks)) == [("find", 1), ("segment", 1), ("finish", 0)]
 
 

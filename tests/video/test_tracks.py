@@ -131,6 +131,24 @@ def test_the_main_face_of_one_frame_is_that_of_a_photograph() -> None:
     assert census.wanted("all") == (0, 1)
 
 
+def test_small_tracks_are_left_out_by_their_mean() -> None:
+    """One face grows from 20 to 60 pixels, one stays at 39, one is larger but only filled in there."""
+    frames = []
+    for index in range(5):
+        faces = [
+            linked(0, 100, 100, 20 + 10 * index),
+            linked(1, 330, 170, 39),
+            linked(2, 500, 170, 20 + 80 * (index == 2), is_filled=index == 2),
+        ]
+        frames.append(LinkedFrame(index, False, tuple(faces)))
+    census = census_of(frames, (640, 360))
+    assert census.wanted("all", min_side_px=20) == (0, 1, 2)
+    assert census.wanted("all", min_side_px=39) == (0, 1)
+    assert census.wanted("all", min_side_px=40) == (0,)
+    assert (census.wanted("main"), census.wanted("main", min_side_px=40)) == ((1,), (0,))
+    assert census.wanted("largest", min_side_px=41) == ()
+
+
 def test_lasting_counts_in_a_sequence() -> None:
     """By hand: W 640, H 360, diagonal 734.3; one in the middle for 2 of 10 frames, one beside it for all."""
     frames = []
