@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from landmarks.arrays import Float32Array
 from pipeline.config import Config, CropConfig
 from pipeline.errors import EngineError
 from pipeline.framing import face_box
@@ -15,7 +16,7 @@ from pipeline.video.reader import Frame
 from pipeline.video.steady import PlannedFace
 from pipeline.video.store import Store
 from pipeline.video.timeline import Timeline
-from tests.test_photo import BrightnessEngine, Floats, face_at, photo, segmenter
+from tests.test_photo import BrightnessEngine, face_at, photo, segmenter
 
 
 def planned(track: int, *, is_filled: bool = False, x: int = 20) -> PlannedFace:
@@ -36,7 +37,7 @@ def test_every_so_many_seen_faces_of_a_track_are_looked_at_from_its_first_on() -
 class Blind(BrightnessEngine):
     """Fails on every batch."""
 
-    def predict(self, batch: Floats) -> Floats:
+    def predict(self, batch: Float32Array) -> Float32Array:
         raise EngineError("it sees nothing")
 
 
