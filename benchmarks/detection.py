@@ -15,13 +15,14 @@ import argparse
 import json
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
+from landmarks.finder import at_limit
 from landmarks.geometry import FaceLandmarks
 from pipeline.config import load_config
 from pipeline.errors import ImageReadError
@@ -33,6 +34,9 @@ NEAR_CENTRE, NEAR_SIZES = 0.5, (0.4, 2.5)
 SAME_CENTRE, SAME_SIZES = 0.4, (0.6, 1.7)
 """A find is a face of the truth when its centre is at most this share of the face's side away, and its size
 lies between these shares of it; the wider ones hold before the conventions are brought together."""
+
+SMALL_PX = 24
+"""Faces of the truth below this side are those that a hint at missed small faces is about."""
 
 Place = tuple[float, float, float]
 """Centre x, y and side in pixels."""
@@ -51,6 +55,7 @@ def main() -> None:
     for folder in options.folders:
         found: dict[str, list[Place]] = {}
         seconds = []
+        at_limits: set[str] = set()
         for path in sorted(folder.iterdir()):
             try:
                 photo = read_photo(path, max_pixels=config.input.max_pixels)
@@ -60,6 +65,8 @@ def main() -> None:
             faces = finder.find(photo.pixels)
             seconds.append(time.perf_counter() - start)
             found[path.stem] = [place_of(face) for face in faces]
+            if at_limit(faces, upsample=config.detector.upsample):
+                at_limits.add(path.stem)
         if not found:
             raise SystemExit(f"{folder}: no photograph there")
         truth_file = folder / "boxes.json"
@@ -68,6 +75,7 @@ def main() -> None:
             "photographs": len(found),
             "faces_found": sum(map(len, found.values())),
             "photographs_with_faces": sum(map(bool, found.values())),
+            "photographs_with_faces_at_limit": len(at_limits),
             "seconds": {
                 "median": round(statistics.median(seconds), 3),
                 "mean": round(statistics.fmean(seconds), 3),
@@ -77,7 +85,7 @@ def main() -> None:
         if truth_file.exists():
             boxes = json.loads(truth_file.read_text(encoding="utf-8"))
             truth = {name: [centred(box) for box in known] for name, known in boxes.items()}
-            result |= recall(truth, found)
+            result |= recall(truth, found, at_limits)
         print(json.dumps(result, indent=2))
 
 
@@ -93,8 +101,13 @@ def centred(box: Sequence[float]) -> Place:
     return x + width / 2, y + height / 2, float(width * height) ** 0.5
 
 
-def recall(truth: dict[str, list[Place]], found: dict[str, list[Place]]) -> dict[str, Any]:
-    """Share of the known faces that were found, in all and by size, and finds that are none of them."""
+def recall(
+    truth: dict[str, list[Place]], found: dict[str, list[Place]], at_limits: Container[str] = ()
+) -> dict[str, Any]:
+    """Share of the known faces that were found, in all and by size, and finds that are none of them.
+
+    Also in how many photographs small ones were missed, of those with faces at the limit and of the others.
+    """
     pairs = [
         (known, other)
         for name, places in truth.items()
@@ -105,6 +118,7 @@ def recall(truth: dict[str, list[Place]], found: dict[str, list[Place]]) -> dict
     x, y, scale = np.median(offsets, axis=0) if len(offsets) else (0.0, 0.0, 1.0)
     counts = {size: [0, 0] for size in (0, *SIZES_PX)}
     matched = 0
+    misses: set[str] = set()
     for name, places in truth.items():
         free = list(found.get(name, []))
         for known in sorted(places, key=lambda place: -place[2]):
@@ -116,6 +130,8 @@ def recall(truth: dict[str, list[Place]], found: dict[str, list[Place]]) -> dict
                 free.remove(other)
                 counts[size][0] += 1
                 matched += 1
+            elif known[2] < SMALL_PX:
+                misses.add(name)
     total = sum(known for _, known in counts.values())
     from_20 = [counts[size] for size in counts if size >= 20]
     return {
@@ -125,8 +141,16 @@ def recall(truth: dict[str, list[Place]], found: dict[str, list[Place]]) -> dict
             sum(hits for hits, _ in from_20) / max(sum(known for _, known in from_20), 1), 4
         ),
         "found_by_size": {f"from {size} px": f"{hits} of {known}" for size, (hits, known) in counts.items()},
+        "photographs_with_small_faces_missed": {
+            "with faces at the limit": _share(misses, [name for name in truth if name in at_limits]),
+            "others": _share(misses, [name for name in truth if name not in at_limits]),
+        },
         "finds_beside": sum(map(len, found.values())) - matched,
     }
+
+
+def _share(some: Container[str], names: Sequence[str]) -> str:
+    return f"{sum(name in some for name in names)} of {len(names)}"
 
 
 def _nearest(

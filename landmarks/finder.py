@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal, Self
 
@@ -16,6 +16,11 @@ from landmarks.follow import Follower
 from landmarks.geometry import Detection, FaceLandmarks
 from landmarks.registry import create_detector, create_landmark_model, detector_files
 from landmarks.rescue import Rescue
+
+AT_LIMIT_PX = 16
+"""Faces whose box is smaller than this in the photograph (half of it with every doubling by ``upsample``) are
+at the limit of the search: where it has found one, others are about that it has not. ``benchmarks.detection``
+tells how often that is so."""
 
 RESCUES = ("when_empty", "always", "never")
 
@@ -150,6 +155,19 @@ class FaceFinder:
             if found:
                 break
         return found
+
+
+def at_limit(faces: Iterable[FaceLandmarks], *, upsample: int) -> int:
+    """How many faces are at the limit of the search, so that others were probably missed; see `AT_LIMIT_PX`.
+
+    Parameters
+    ----------
+    faces : iterable of FaceLandmarks
+        Found in one photograph.
+    upsample : int
+        Times the search picture was doubled.
+    """
+    return sum(face.detection.box.side * 2**upsample < AT_LIMIT_PX for face in faces)
 
 
 def _checked(image: Pixels) -> Pixels:

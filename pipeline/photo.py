@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmarks.arrays import Float32Array, Pixels
-from landmarks.finder import FaceFinder
+from landmarks.finder import FaceFinder, at_limit
 from landmarks.geometry import FaceLandmarks
 from landmarks.selection import select_faces
 from pipeline.confidence import LANDMARKS, RIGHT, read_clues, weighed
@@ -147,7 +147,8 @@ class PhotoSegmenter:
         with stages.stage("landmarks"):
             found = self._find_all(image)
             wanted = self._wanted(found, image)
-        return self.segment_faces(image, wanted, stages, heads=found)
+        result = self.segment_faces(image, wanted, stages, heads=found)
+        return replace(result, at_limit=at_limit(wanted, upsample=self.config.detector.upsample))
 
     def find(self, image: Pixels) -> tuple[FaceLandmarks, ...]:
         """Find the faces of a photograph that are wanted: the first half of `segment`.

@@ -94,6 +94,9 @@ class PhotoResult:
         With any error the status is not ``ok``.
     timings
         Stage -> seconds.
+    at_limit
+        How many of the faces wanted are so small that others like them were probably not found
+        (`landmarks.finder.at_limit`); 0 also where the faces were not searched for.
     """
 
     status: Status
@@ -102,6 +105,7 @@ class PhotoResult:
     faces: tuple[FaceResult, ...] = ()
     errors: tuple[StageError, ...] = ()
     timings: dict[str, float] = field(default_factory=dict)
+    at_limit: int = 0
 
     def save(
         self,

@@ -199,6 +199,7 @@ class _Run:
         self._directory = Path(config.output.directory)
         self._counts = Counter(dict.fromkeys(("ok", "no_face", "partial", "failed", "skipped"), 0))
         self._faces = 0
+        self._at_limit = 0
         self._engines: list[Mapping[str, Any]] = []
         self._stop = threading.Event()
 
@@ -220,6 +221,7 @@ class _Run:
                     "engines": self._engines,
                     "counts": {"total": len(photos), **self._counts},
                     "faces": self._faces,
+                    "photographs_at_limit": self._at_limit,
                     "seconds": round(time.monotonic() - start, 3),
                 }
                 self._finish(manifest, unclean or interrupted or self._executor.lost_workers > 0)
@@ -233,6 +235,7 @@ class _Run:
             interrupted,
             tuple(self._report["left_out"]),
             sum(photo.is_clip for photo in photos),
+            self._at_limit,
         )
 
     def _outcomes(self, photos: list[PhotoPath], manifest: Manifest) -> bool:
@@ -255,6 +258,7 @@ class _Run:
                             manifest.append(outcome.record)
                             status = outcome.record["status"]
                             self._faces += _faces_in(outcome.record)
+                            self._at_limit += bool(outcome.record.get("faces_at_limit"))
                             for line in failure_lines(outcome.record):
                                 progress.report(line)
                         tasks.took(outcome)

@@ -10,6 +10,14 @@ from pipeline.environment import command_line
 from pipeline.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_SOME_FAILED
 
 
+def small_faces_hint(photographs: int) -> str:
+    """What is said of so many photographs whose smallest faces are at the limit of the search."""
+    return (
+        f"Photographs that probably hold faces too small to be found: {photographs} (faces_at_limit in the "
+        "manifest); a higher detector.upsample finds some more."
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class RunSummary:
     """How a run ended.
@@ -32,6 +40,8 @@ class RunSummary:
         Sentences about what lies in the input folders and was not read.
     clips
         How many of ``total`` are clips.
+    at_limit
+        Photographs of this run with faces so small that others were probably not found.
     """
 
     directory: Path
@@ -42,6 +52,7 @@ class RunSummary:
     interrupted: bool = False
     left_out: tuple[str, ...] = ()
     clips: int = 0
+    at_limit: int = 0
 
     @property
     def exit_code(self) -> int:
@@ -66,6 +77,8 @@ class RunSummary:
             f"Results: {self.directory}",
             *(f"{sentence}." for sentence in self.left_out),
         ]
+        if self.at_limit:
+            lines.append(small_faces_hint(self.at_limit))
         if self.counts.get("failed") or self.counts.get("partial"):
             lines.append(f"Failures: {command_line('manifest', 'failed', str(self.directory))}")
         if self.interrupted:

@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,10 @@ def obedient(config: Config) -> Obedient:
     return Obedient(config)
 
 
+def at_limit(config: Config) -> "AtLimit":
+    return AtLimit(config)
+
+
 def slow(config: Config) -> "Slow":
     return Slow(config)
 
@@ -142,6 +147,14 @@ def dying(config: Config) -> Bright:
 
 def no_models(config: Config) -> Mapping[str, str]:
     return {"network": "0" * 64}
+
+
+class AtLimit(Bright):
+    """Says of every face that others like it were probably missed."""
+
+    def segment(self, image: NDArray[np.uint8], stages: Stages | None = None) -> PhotoResult:
+        result = super().segment(image, stages)
+        return replace(result, at_limit=len(result.faces))
 
 
 class Slow(Bright):

@@ -158,6 +158,17 @@ def test_faces_below_the_least_side_are_left_out_and_keep_their_pixels() -> None
     assert len(choosy.segment_faces(image, heads).faces) == 2
 
 
+def test_the_smallest_of_the_faces_wanted_tell_of_others_that_were_missed() -> None:
+    image, faces = photo((20, 40, 50)), [face_at(20, 40, 50), face_at(100, 10, 15), face_at(140, 10, 16)]
+    for settings, expected in (({}, 1), ({"select": "largest"}, 0), ({"min_side_px": 15.5}, 0)):
+        one = segmenter(faces, Config.model_validate({"faces": settings}))
+        assert one.segment(image).at_limit == expected
+        assert one.segment_faces(image, faces).at_limit == 0
+    doubled = Config.model_validate({"detector": {"upsample": 1}})
+    assert segmenter(faces, doubled).segment(image).at_limit == 0
+    assert segmenter([*faces, face_at(160, 60, 7)], doubled).segment(image).at_limit == 1
+
+
 def test_soft_masks_are_made_when_asked_for() -> None:
     image = photo((20, 40, 50))
     config = Config.model_validate({"output": {"soft_masks": True}})

@@ -16,6 +16,7 @@ from pipeline.config import Config
 from pipeline.errors import ConfigError, EngineError, EngineUnavailableError, OutputError
 from pipeline.executors.worker import SegmenterFactory
 from pipeline.files import LEFTOVER_PREFIX
+from pipeline.manifest import reports
 from pipeline.output_directory import locked, prepared
 from pipeline.runner import Planned
 from pipeline.summary import RunSummary
@@ -114,6 +115,17 @@ def test_summary_says_what_to_do_next() -> None:
     assert "Results: out" in text
     assert "python -m pipeline manifest failed out" in text
     assert str(run()).count("done before") == 1
+
+
+def test_faces_at_the_limit_of_the_search_are_told_at_the_end_and_in_every_record() -> None:
+    photos(5)
+    told = "Photographs that probably hold faces too small to be found: 2 (faces_at_limit"
+    assert told in str(run(factory=stand_ins.at_limit))
+    assert [record["faces_at_limit"] for record in records().values()] == [0, 1, 0, 1, 0]
+    assert json.loads(Path("out/run.json").read_text())["photographs_at_limit"] == 2
+    assert told in reports.summary(Path("out"))
+    assert "too small" not in str(run(factory=stand_ins.at_limit))
+    assert "too small" not in str(run(force=True)) + reports.summary(Path("out"))
 
 
 def test_done_photographs_are_skipped_and_the_manifest_stays() -> None:

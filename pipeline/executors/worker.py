@@ -284,6 +284,7 @@ class _Job:
                 face_entry(number, face, result, written)
                 for number, (face, written) in enumerate(zip(result.faces, face_files, strict=True), start=1)
             ],
+            "faces_at_limit": result.at_limit,
             "files": files,
             "errors": [error_entry(error) for error in result.errors],
         }

@@ -42,6 +42,7 @@ def blank_record(*, name: str, path: str, root: str, digest: str, orientation: s
         "frames_not_read": 0,
         "notes": [],
         "faces": [],
+        "faces_at_limit": 0,
         "files": {},
         "kept_files": [],
         "errors": [],

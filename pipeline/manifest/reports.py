@@ -9,6 +9,7 @@ from pathlib import Path
 from pipeline.manifest.journal import read_manifest, read_run
 from pipeline.manifest.schema import ErrorEntry, Record
 from pipeline.outputs import write_atomically
+from pipeline.summary import small_faces_hint
 
 RETRY_NAME = "retry.txt"
 
@@ -18,8 +19,9 @@ def summary(directory: Path) -> str:
     statuses: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     stages: defaultdict[str, list[float]] = defaultdict(list)
-    faces = 0
+    faces = at_limit = 0
     for record in read_manifest(directory):
+        at_limit += bool(record.get("faces_at_limit"))
         statuses[record["status"]] += 1
         faces += len(record["faces"])
         reasons.update({_reason(error) for error in record["errors"]})
@@ -29,6 +31,8 @@ def summary(directory: Path) -> str:
     lines = [f"last run: {run.get('state', 'unknown')}, {run.get('seconds', '?')} s"]
     lines.append(f"{statuses.total()} photographs, {faces} faces")
     lines += [f"  {status:<10}{count}" for status, count in statuses.most_common()]
+    if at_limit:
+        lines.append(small_faces_hint(at_limit))
     if reasons:
         lines += ["reasons", *(f"  {count:<6}{reason}" for reason, count in reasons.most_common())]
     if stages:

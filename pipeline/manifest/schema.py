@@ -114,8 +114,9 @@ class Record(TypedDict):
 
     ``photo`` and ``root`` are readable texts; where these are not the paths themselves, ``photo_bytes`` and
     ``root_bytes`` are their bytes in hexadecimal digits. ``kept_files``: where the photograph failed, files
-    of an earlier result of the very same photograph. ``clip``: of clips that did not fail; their ``faces``
-    are empty.
+    of an earlier result of the very same photograph. ``faces_at_limit``: how many faces of a photograph are
+    so small that others like them were probably not found. ``clip``: of clips that did not fail; their
+    ``faces`` are empty.
     """
 
     schema: Literal[2]
@@ -135,6 +136,7 @@ class Record(TypedDict):
     frames_not_read: int
     notes: list[str]
     faces: list[FaceEntry]
+    faces_at_limit: NotRequired[int]
     clip: NotRequired[ClipEntry]
     files: dict[str, str]
     kept_files: list[str]

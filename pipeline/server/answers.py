@@ -123,7 +123,8 @@ def description(result: PhotoResult) -> dict[str, Any]:
     -------
     dict
         ``status``, ``size_wh``, ``faces`` (as in the manifest, each with ``segmentation``: COCO's compressed
-        run-length code of the face's whole mask, also where another face covers it), ``errors``, ``seconds``.
+        run-length code of the face's whole mask, also where another face covers it), ``faces_at_limit`` (as
+        in the manifest), ``errors``, ``seconds``.
     """
     height, width = result.instances.shape
     return {
@@ -136,6 +137,7 @@ def description(result: PhotoResult) -> dict[str, Any]:
             }
             for number, face in enumerate(result.faces, start=1)
         ],
+        "faces_at_limit": result.at_limit,
         "errors": [error_entry(error) for error in result.errors],
         "seconds": {stage: round(seconds, 4) for stage, seconds in result.timings.items()},
     }
