@@ -21,6 +21,7 @@ from benchmarks.machine import describe_machine
 from benchmarks.megapixels import write_photographs
 from pipeline.config import Config
 from pipeline.executors.worker import Outcome
+from pipeline.run_events import RunEvents
 from pipeline.runner import run
 from pipeline.summary import RunSummary
 
@@ -102,11 +103,12 @@ def watched_run(folder: Path, photos: int, workers: int, watch: Watch) -> RunSum
         }
     )
 
-    def note(outcome: Outcome) -> None:
-        if outcome.record is not None:
-            watch.note()
+    class Noted(RunEvents):
+        def done(self, outcome: Outcome, status: str) -> None:
+            if outcome.record is not None:
+                watch.note()
 
-    return run(config, quiet=True, on_outcome=note)
+    return run(config, events=Noted())
 
 
 if __name__ == "__main__":

@@ -82,7 +82,7 @@ def made_output(folder: Path, count: int) -> Path:
     write_photographs(photos, DISTINCT, (640, 480))
     output = folder / "out"
     config = Config.model_validate({"input": {"paths": [str(photos)]}, "output": {"directory": str(output)}})
-    run(config, quiet=True)
+    run(config)
     manifest = output / "manifest.jsonl"
     records = [json.loads(line) for line in manifest.read_bytes().splitlines()]
     source = random.Random(3)

@@ -37,6 +37,7 @@ from benchmarks.machine import describe_machine
 from benchmarks.megapixels import write_photographs
 from pipeline.config import Config
 from pipeline.executors.worker import Outcome
+from pipeline.run_events import RunEvents
 from pipeline.runner import run
 
 RESULTS = Path(__file__).with_name("results") / "server.json"
@@ -121,11 +122,11 @@ def rate_of_command(folder: Path, workers: int) -> float:
     )
     times: list[float] = []
 
-    def note(outcome: Outcome) -> None:
-        del outcome
-        times.append(time.perf_counter())
+    class Noted(RunEvents):
+        def done(self, outcome: Outcome, status: str) -> None:
+            times.append(time.perf_counter())
 
-    run(config, quiet=True, on_outcome=note)
+    run(config, events=Noted())
     return (len(times) - WARM) / (times[-1] - times[WARM - 1])
 
 

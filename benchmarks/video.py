@@ -68,7 +68,7 @@ def _rate(folder: Path, kind: str, frames: tuple[int, int], workers: int) -> flo
             {"input": {"paths": [str(source)]}, "output": {"directory": str(folder / f"out-{kind}-{count}")}},
         )
         began = time.perf_counter()
-        summary = run(config, force=True, quiet=True)
+        summary = run(config, force=True)
         seconds.append(time.perf_counter() - began)
         if summary.exit_code:
             raise SystemExit(f"{source}: the run failed: {summary.counts}")

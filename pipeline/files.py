@@ -8,7 +8,7 @@ import itertools
 import os
 import secrets
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from os import PathLike
 from pathlib import Path
 from typing import BinaryIO
@@ -32,6 +32,40 @@ def sha256_of(path: Path) -> str:
     """SHA-256 of a file as 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class FileHashes:
+    """SHA-256 of files, each read when it is first asked for and again only after it has changed; it pickles.
+
+    A file is taken for unchanged as long as it has the same size, time of change and number on its disk.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[Path, tuple[tuple[int, int, int], str]] = {}
+
+    def of(self, path: Path, read: Callable[[Path], str] = sha256_of) -> str:
+        """SHA-256 of a file as 64 hexadecimal digits.
+
+        Parameters
+        ----------
+        path
+            The file.
+        read
+            Reads it where it is not known: `sha256_of`, or what also holds it against what it should be.
+
+        Raises
+        ------
+        OSError
+            It is not there.
+        """
+        path = path.absolute()
+        status = path.stat()
+        mark = (status.st_size, status.st_mtime_ns, status.st_ino)
+        known_mark, sha256 = self._known.get(path, (None, ""))
+        if known_mark != mark:
+            sha256 = read(path)
+            self._known[path] = (mark, sha256)
+        return sha256
 
 
 def write_whole(path: Path, content: Iterable[bytes], *, sync: bool = False) -> None:

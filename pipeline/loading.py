@@ -13,7 +13,7 @@ from pipeline.caffe_format.loader import load_caffe, read_network
 from pipeline.config import Config
 from pipeline.engines.factory import create_engine
 from pipeline.errors import ConfigError, ModelFormatError, ModelMissingError, Problem
-from pipeline.files import sha256_of
+from pipeline.files import FileHashes, sha256_of
 from pipeline.models.catalogue import ModelFiles, resolve_model
 from pipeline.network import FaceNetwork, face_channel_of
 
@@ -21,8 +21,15 @@ _SIZES_TRIED = 33
 """Sizes from the network's own downwards that crops of any size stand for: more than its largest stride."""
 
 
-def load_finder(config: Config) -> FaceFinder:
+def load_finder(config: Config, known: FileHashes | None = None) -> FaceFinder:
     """Load the detectors and the predictor, and hold their files against what is known of them.
+
+    Parameters
+    ----------
+    config
+        ``detector`` and ``landmarks`` are used.
+    known
+        Files that have been held against it already.
 
     Raises
     ------
@@ -31,7 +38,7 @@ def load_finder(config: Config) -> FaceFinder:
     """
     settings = config.detector
     path = landmark_model(config)
-    landmark_hashes(config)
+    landmark_hashes(config, known)
     try:
         return FaceFinder.load(
             predictor=path,
@@ -47,8 +54,15 @@ def load_finder(config: Config) -> FaceFinder:
         raise _damaged(error) from error
 
 
-def load_network(config: Config) -> FaceNetwork:
+def load_network(config: Config, known: FileHashes | None = None) -> FaceNetwork:
     """Load the network into its engine.
+
+    Parameters
+    ----------
+    config
+        ``network`` and ``engine`` are used.
+    known
+        What is known of the network's files already.
 
     Raises
     ------
@@ -59,7 +73,7 @@ def load_network(config: Config) -> FaceNetwork:
     EngineUnavailableError
         The engine cannot be had as asked.
     """
-    model = resolve_model(config.network)
+    model = resolve_model(config.network, known=known)
     size_wh = input_size_wh(model)
     _check_scale(config, model)
     engine = create_engine(config.engine, model)
@@ -134,10 +148,17 @@ def landmark_model(config: Config) -> Path:
         raise ModelMissingError(config.landmarks.model or "landmarks.model", str(error)) from error
 
 
-def model_hashes(config: Config) -> dict[str, str]:
+def model_hashes(config: Config, known: FileHashes | None = None) -> dict[str, str]:
     """SHA-256 of every model file that a configuration can need, each checked to be the right one.
 
     Files of the user's own, of which no SHA-256 is known, are read as they will be for the photographs.
+
+    Parameters
+    ----------
+    config
+        What names them.
+    known
+        What is known of them already; what is found out is added to it.
 
     Returns
     -------
@@ -150,12 +171,12 @@ def model_hashes(config: Config) -> dict[str, str]:
     ModelError
         A file is missing, damaged, or not the one that is known by its name.
     """
-    model = resolve_model(config.network)
+    model = resolve_model(config.network, known=known)
     input_size_wh(model)
     _check_scale(config, model)
     if config.network.weights is not None or config.network.model.endswith(".prototxt"):
         load_caffe(model.prototxt, model.caffemodel)
-    landmarks = landmark_hashes(config)
+    landmarks = landmark_hashes(config, known)
     if config.landmarks.model is not None:
         _load_predictor(landmark_model(config))
     return {
@@ -165,10 +186,17 @@ def model_hashes(config: Config) -> dict[str, str]:
     }
 
 
-def landmark_hashes(config: Config) -> dict[str, str]:
+def landmark_hashes(config: Config, known: FileHashes | None = None) -> dict[str, str]:
     """SHA-256 of the files of the predictor and of every detector that may be asked, rescue included.
 
     HOG has none: its weights are part of dlib's library.
+
+    Parameters
+    ----------
+    config
+        What names them.
+    known
+        As of `model_hashes`.
 
     Returns
     -------
@@ -181,12 +209,13 @@ def landmark_hashes(config: Config) -> dict[str, str]:
         A file is missing, or is not the one that is known by its name.
     """
     predictor = landmark_model(config)
+    known = known or FileHashes()
     try:
         files = model_files(config.detector.order, config.detector.rescue)
         own = config.landmarks.model is not None
         return {
-            "landmarks": sha256_of(predictor) if own else verified_sha256(predictor),
-            **{f"detector.{path.name}": verified_sha256(path) for path in files},
+            "landmarks": known.of(predictor, sha256_of if own else verified_sha256),
+            **{f"detector.{path.name}": known.of(path, verified_sha256) for path in files},
         }
     except FileNotFoundError as error:
         raise ModelMissingError("detector", str(error)) from error

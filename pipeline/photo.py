@@ -21,6 +21,7 @@ from pipeline.confidence import LANDMARKS, RIGHT, read_clues, weighed
 from pipeline.config import Config
 from pipeline.crop import FaceCrop
 from pipeline.errors import DetectionError, EngineError, PhotoError, SegmentationError
+from pipeline.files import FileHashes
 from pipeline.framing import frame_face
 from pipeline.images import read_photo
 from pipeline.jaw import held_to_jaw, overstepping
@@ -59,8 +60,15 @@ class PhotoSegmenter:
         self._closed = False
 
     @classmethod
-    def from_config(cls, config: Config | None = None) -> Self:
-        """Load the models that a configuration names; None: the default one.
+    def from_config(cls, config: Config | None = None, known: FileHashes | None = None) -> Self:
+        """Load the models that a configuration names.
+
+        Parameters
+        ----------
+        config
+            None: the default one.
+        known
+            What is known of the models' files already; None: nothing.
 
         Raises
         ------
@@ -68,7 +76,7 @@ class PhotoSegmenter:
             A model cannot be read, or the engine cannot be had as asked.
         """
         config = Config() if config is None else config
-        return cls(config, load_finder(config), load_network(config))
+        return cls(config, load_finder(config, known), load_network(config, known))
 
     def __enter__(self) -> Self:
         return self

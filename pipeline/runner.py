@@ -14,18 +14,15 @@ written is whole; the same command goes on where it stopped).
 from __future__ import annotations
 
 import logging
-import os
-import signal
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from pipeline.config import Config
@@ -35,20 +32,21 @@ from pipeline.executors.base import Executor
 from pipeline.executors.children import EXIT_NO_GUARD, starts_up
 from pipeline.executors.factory import create_executor
 from pipeline.executors.tasks import Task
-from pipeline.executors.worker import Outcome, SegmenterFactory, WorkerSettings
-from pipeline.inputs import PhotoPath, list_photos
+from pipeline.executors.worker import SegmenterFactory, WorkerSettings
+from pipeline.files import FileHashes
+from pipeline.inputs import PhotoPath
+from pipeline.interruption import interruptible
 from pipeline.manifest.digest import result_digest
-from pipeline.manifest.journal import DONE, Manifest, read_manifest, read_run, write_run
+from pipeline.manifest.journal import Manifest, read_run, write_run
 from pipeline.manifest.records import recorded_files
-from pipeline.output_directory import locked, prepared, tells_case
+from pipeline.output_directory import locked, prepared
 from pipeline.outputs import remove_leftovers
-from pipeline.progress import Progress
+from pipeline.planning import ModelHashes, is_done, listed
+from pipeline.run_events import RunEvents
 from pipeline.summary import RunSummary
 from pipeline.video.schedule import Schedule
 from pipeline.video.store import remove_work_folder
 from pipeline.video.task import Clip, clip_digests
-
-ModelHashes = Callable[[Config], Mapping[str, str]]
 
 _log = logging.getLogger(__name__)
 
@@ -57,11 +55,10 @@ def run(
     config: Config,
     *,
     force: bool = False,
-    quiet: bool = False,
     verbose: bool = False,
     factory: SegmenterFactory | None = None,
     model_hashes: ModelHashes | None = None,
-    on_outcome: Callable[[Outcome], None] | None = None,
+    events: RunEvents | None = None,
 ) -> RunSummary:
     """Do all photographs that a configuration names.
 
@@ -71,8 +68,6 @@ def run(
         What to do.
     force
         Do photographs again that are done, and look through whole disks where they are named.
-    quiet
-        No progress bar on standard error.
     verbose
         Log failures with their tracebacks.
     factory
@@ -80,8 +75,8 @@ def run(
     model_hashes
         SHA-256 of the model files, by which results are known to be up to date; None:
         `pipeline.loading.model_hashes`.
-    on_outcome
-        Called with every outcome after it has been recorded.
+    events
+        Told how the run goes on; None: nobody is.
 
     Returns
     -------
@@ -98,13 +93,20 @@ def run(
     """
     if starts_up():
         sys.exit(EXIT_NO_GUARD)
-    models = (model_hashes or _default_model_hashes())(config)
-    photos, left_out = _list(config, whole_disks=force)
+    if factory is None or model_hashes is None:
+        from pipeline.loading import model_hashes as hashes_of  # noqa: PLC0415 - loads dlib and OpenCV
+        from pipeline.photo import PhotoSegmenter  # noqa: PLC0415
+
+        known = FileHashes()  # workers need not read the models' files once more to know them
+        model_hashes = model_hashes or partial(hashes_of, known=known)
+        factory = factory or partial(PhotoSegmenter.from_config, known=known)
+    models = model_hashes(config)
+    photos, left_out = listed(config, whole_disks=force)
     directory = Path(config.output.directory)
     executor = create_executor(config)
     settings = WorkerSettings(
         _settled(config, executor),
-        factory or _default_factory(),
+        factory,
         result_digest(config, models),
         str(Path.cwd()),
         logging.INFO if verbose else logging.WARNING,
@@ -126,51 +128,9 @@ def run(
             "left_out": left_out,
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-        on_outcome = on_outcome or (lambda outcome: None)
         clips = clip_digests(config, models)
-        run = _Run(config, executor, settings, report, on_outcome, clips, force=force, quiet=quiet)
+        run = _Run(config, executor, settings, report, events or RunEvents(), clips, force=force)
         return run.all(photos)
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """What a run would do with one photograph.
-
-    Attributes
-    ----------
-    path
-        Its path.
-    name
-        Name of its outputs.
-    done
-        Whether it was done before, and is left alone unless it has changed since.
-    """
-
-    path: str
-    name: str
-    done: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a run would do: its photographs, and sentences on what it leaves out."""
-
-    photos: tuple[Planned, ...]
-    left_out: tuple[str, ...] = ()
-
-
-def plan(config: Config, *, force: bool = False, model_hashes: ModelHashes | None = None) -> Plan:
-    """Say what `run` would do, and do nothing; wrong configurations and models are raised as by `run`."""
-    models = (model_hashes or _default_model_hashes())(config)
-    digests = {False: result_digest(config, models), True: clip_digests(config, models)[0]}
-    photos, left_out = _list(config, whole_disks=force)
-    is_clip = {photo.name: photo.is_clip for photo in photos}
-    records = read_manifest(Path(config.output.directory)) if config.execution.skip_done and not force else ()
-    done = {
-        record["name"] for record in records if _is_done(record, digests[is_clip.get(record["name"], False)])
-    }
-    planned = tuple(Planned(photo.path, photo.name, photo.name in done) for photo in photos)
-    return Plan(planned, tuple(left_out))
 
 
 class _Run:
@@ -182,20 +142,18 @@ class _Run:
         executor: Executor,
         settings: WorkerSettings,
         report: dict[str, Any],
-        on_outcome: Callable[[Outcome], None],
+        events: RunEvents,
         clip_digests: tuple[str, str],
         *,
         force: bool,
-        quiet: bool,
     ) -> None:
         self._config = config
         self._executor = executor
         self._settings = settings
         self._report = report
-        self._on_outcome = on_outcome
+        self._events = events
         self._clip_digests = clip_digests
         self._skip_done = config.execution.skip_done and not force
-        self._quiet = quiet
         self._directory = Path(config.output.directory)
         self._counts = Counter(dict.fromkeys(("ok", "no_face", "partial", "failed", "skipped"), 0))
         self._faces = 0
@@ -241,7 +199,8 @@ class _Run:
     def _outcomes(self, photos: list[PhotoPath], manifest: Manifest) -> bool:
         """Do the photographs; False if the run was interrupted before all were done."""
         done = 0
-        with _interruptible(self._stop), Progress(len(photos), enabled=not self._quiet) as progress:
+        self._events.begun(len(photos))
+        with interruptible(self._stop, self._events.stopping):
             try:
                 tasks = self._schedule(photos, manifest)
                 with closing(self._executor.run(self._settings, tasks)) as outcomes:  # type: ignore[type-var]
@@ -250,7 +209,7 @@ class _Run:
                             self._engines.append(outcome.engine)
                         if outcome.step is not None:
                             tasks.took(outcome)
-                            progress.show(tasks.where(outcome.name))
+                            self._events.part_done(tasks.where(outcome.name))
                             continue
                         done += 1
                         status = "skipped"
@@ -259,12 +218,9 @@ class _Run:
                             status = outcome.record["status"]
                             self._faces += _faces_in(outcome.record)
                             self._at_limit += bool(outcome.record.get("faces_at_limit"))
-                            for line in failure_lines(outcome.record):
-                                progress.report(line)
                         tasks.took(outcome)
                         self._counts[status] += 1
-                        progress.advance(status)
-                        self._on_outcome(outcome)
+                        self._events.done(outcome, status)
             except KeyboardInterrupt:
                 return False
         return done == len(photos)
@@ -286,7 +242,7 @@ class _Run:
         old = manifest.get(photo.name)
         if old is None:
             return Task(photo.path, photo.root, photo.name)
-        fresh = self._skip_done and _is_done(old, digest)
+        fresh = self._skip_done and is_done(old, digest)
         files = tuple(recorded_files(old))
         return Task(
             photo.path,
@@ -339,73 +295,13 @@ def _refuse_strangers(photos: Iterable[PhotoPath], manifest: Manifest, made_in: 
             raise ConfigError([Problem("output", "output.directory", message)])
 
 
-def failure_lines(record: Mapping[str, Any]) -> list[str]:
-    """What went wrong with a photograph, a line an error, each with its path."""
-    photo = record["photo"]
-    messages = [error["message"] for error in record["errors"]]
-    return [f"failed: {text if text.startswith(photo) else f'{photo}: {text}'}" for text in messages]
-
-
-def _is_done(record: Mapping[str, Any], digest: str) -> bool:
-    return record.get("status") in DONE and record.get("digest") == digest and bool(record.get("sha256"))
-
-
 def _faces_in(record: Mapping[str, Any]) -> int:
     """Faces of a photograph; of a clip its tracks."""
     clip = record.get("clip")
     return len(clip["tracks"] if clip else record["faces"])
 
 
-def _list(config: Config, *, whole_disks: bool) -> tuple[list[PhotoPath], list[str]]:
-    """The photographs, and what is to be told of what was left out."""
-    directory, left_out = Path(config.output.directory), list[str]()
-    photos = list_photos(
-        config.input,
-        output_directory=directory,
-        case_sensitive=tells_case(directory),
-        on_left_out=left_out.append,
-        clips=config.video,
-        whole_disks=whole_disks,
-    )
-    return photos, left_out
-
-
-@contextmanager
-def _interruptible(stop: threading.Event) -> Iterator[None]:
-    """First Ctrl-C (or termination): no new photographs; second: KeyboardInterrupt."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-        # Not by print: the signal may have come in the middle of one.
-        with suppress(OSError):
-            os.write(2, b"\nStopping: finishing photographs in hand; Ctrl-C again stops at once.\n")
-
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def _settled(config: Config, executor: Executor) -> Config:
     engine = config.engine.model_copy(update={"threads": executor.threads})
     output = config.output.model_copy(update={"directory": str(Path(config.output.directory).absolute())})
     return config.model_copy(update={"engine": engine, "output": output})
-
-
-def _default_factory() -> SegmenterFactory:
-    from pipeline.photo import PhotoSegmenter  # noqa: PLC0415 - loads dlib and OpenCV
-
-    return PhotoSegmenter.from_config
-
-
-def _default_model_hashes() -> ModelHashes:
-    from pipeline.loading import model_hashes  # noqa: PLC0415 - loads dlib and OpenCV
-
-    return model_hashes

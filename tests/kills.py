@@ -78,9 +78,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.run:
         settings = config(options.executor, options.run)
-        sys.exit(
-            run(settings, quiet=True, factory=stand_ins.slow, model_hashes=stand_ins.no_models).exit_code
-        )
+        sys.exit(run(settings, factory=stand_ins.slow, model_hashes=stand_ins.no_models).exit_code)
     with tempfile.TemporaryDirectory() as folder:
         began = time.monotonic()
         kill_and_resume(Path(folder), options.executor, options.kills, options.seed)

@@ -118,7 +118,7 @@ def masks_of(
             "execution": {"executor": "serial"},
         }
     )
-    assert run(config, quiet=True).exit_code == 0
+    assert run(config).exit_code == 0
     masks = {}
     for path in (output / "masks").rglob("*.png"):
         mask = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
 
-from pipeline.files import LEFTOVER_PREFIX, locked, printable, sha256_of, whole_file, write_whole
+from pipeline.files import LEFTOVER_PREFIX, FileHashes, locked, printable, sha256_of, whole_file, write_whole
 
 
 def test_printable() -> None:
@@ -54,6 +55,36 @@ def test_sha256_of_a_known_text(tmp_path: Path) -> None:
     # FIPS 180-2, appendix B.1
     expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert sha256_of(tmp_path / "abc") == expected
+
+
+def test_a_file_is_read_again_only_after_it_has_changed(tmp_path: Path) -> None:
+    path, read = tmp_path / "a", list[Path]()
+
+    def reading(path: Path) -> str:
+        read.append(path)
+        return sha256_of(path)
+
+    path.write_bytes(b"abc")
+    hashes = FileHashes()
+    expected = sha256_of(path)
+    assert [hashes.of(path, reading) for _ in range(2)] == [expected, expected]
+    hashes = pickle.loads(pickle.dumps(hashes))
+    assert hashes.of(path, reading) == expected
+    assert len(read) == 1
+    path.write_bytes(b"abcd")
+    assert hashes.of(path, reading) == sha256_of(path) != expected
+    status = path.stat()
+    other = tmp_path / "b"
+    other.write_bytes(b"dcba")
+    os.utime(other, ns=(status.st_atime_ns, status.st_mtime_ns))
+    other.replace(path)  # as long and as old, but another file
+    assert hashes.of(path, reading) == sha256_of(path)
+    assert len(read) == 3
+
+
+def test_a_file_that_is_not_there_has_no_hash(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        FileHashes().of(tmp_path / "none")
 
 
 def hold(path: Path, connection: Connection) -> None:

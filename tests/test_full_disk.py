@@ -43,7 +43,7 @@ def do(folder: Path, output: Path, executor: str) -> None:
             "execution": {"executor": executor, "workers": 1},
         }
     )
-    run(config, quiet=True, factory=stand_ins.bright, model_hashes=stand_ins.no_models)
+    run(config, factory=stand_ins.bright, model_hashes=stand_ins.no_models)
 
 
 @pytest.mark.parametrize("executor", ["serial", "process"])

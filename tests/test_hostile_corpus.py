@@ -101,7 +101,6 @@ def test_every_file_gets_its_status_and_a_message(tmp_path: Path, monkeypatch: p
     }
     summary = run(
         Config.model_validate(sections),
-        quiet=True,
         factory=stand_ins.bright,
         model_hashes=stand_ins.no_models,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from landmarks.model_files import BLAZEFACE_FULL_RANGE, BLAZEFACE_SHORT_RANGE, C
 from pipeline import loading, runner
 from pipeline.config import Config
 from pipeline.errors import ModelError, ModelFormatError, ModelMissingError
+from pipeline.files import FileHashes
 from tests import stand_ins
 from tests.stand_ins import tree, write_photo
 
@@ -88,17 +90,34 @@ def test_files_that_the_configuration_cannot_need_are_not_asked_for(files: Path)
     assert set(loading.landmark_hashes(config)) == {"landmarks"}
 
 
+def test_what_a_run_has_read_its_workers_do_not_read_again(
+    files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = FileHashes()
+    loading.model_hashes(Config(), known)
+    read = list[object]()
+    monkeypatch.setattr("pipeline.files.hashlib.file_digest", lambda file, _: read.append(file.name))
+    monkeypatch.setattr("landmarks.model_files.hashlib.file_digest", lambda file, _: read.append(file.name))
+    loading.load_finder(Config(), known)
+    cache = {"cache_directory": str(tmp_path / "cache")}
+    config = Config.model_validate({"engine": cache})
+    network = loading.load_network(config, pickle.loads(pickle.dumps(known)))
+    assert network.model is not None
+    assert network.model.caffemodel_sha256 == loading.model_hashes(Config(), known)["network.caffemodel"]
+    assert [name for name in read if str(name).endswith((".dat", ".onnx", ".caffemodel", ".prototxt"))] == []
+
+
 def test_a_run_with_a_damaged_detector_touches_nothing(
     files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     write_photo(Path("in/1.png"), 1)
     config = Config.model_validate({"input": {"paths": ["in"]}, "execution": {"executor": "serial"}})
-    runner.run(config, quiet=True, factory=stand_ins.bright)
+    runner.run(config, factory=stand_ins.bright)
     before = tree(Path("output")), Path("output/run.json").read_bytes()
     truncated(files / BLAZEFACE_FULL_RANGE)
     with pytest.raises(ModelError) as caught:
-        runner.run(config, quiet=True, factory=stand_ins.bright, force=True)
+        runner.run(config, factory=stand_ins.bright, force=True)
     assert caught.value.exit_code == 2
     assert (tree(Path("output")), Path("output/run.json").read_bytes()) == before
 

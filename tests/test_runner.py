@@ -18,7 +18,7 @@ from pipeline.executors.worker import SegmenterFactory
 from pipeline.files import LEFTOVER_PREFIX
 from pipeline.manifest import reports
 from pipeline.output_directory import locked, prepared
-from pipeline.runner import Planned
+from pipeline.planning import plan
 from pipeline.summary import RunSummary
 from tests import stand_ins
 from tests.stand_ins import tree, write_photo
@@ -43,9 +43,7 @@ def config(**sections: dict[str, Any]) -> Config:
 def run(
     settings: Config | None = None, *, factory: SegmenterFactory = stand_ins.bright, force: bool = False
 ) -> RunSummary:
-    return runner.run(
-        settings or config(), quiet=True, force=force, factory=factory, model_hashes=stand_ins.no_models
-    )
+    return runner.run(settings or config(), force=force, factory=factory, model_hashes=stand_ins.no_models)
 
 
 def photos(count: int = 4) -> None:
@@ -177,7 +175,6 @@ def test_other_config_other_model_and_force_do_everything_again() -> None:
     assert "skipped" not in some(run(config(output={"crops": True}, execution={"skip_done": False})).counts)
     other = runner.run(
         config(output={"crops": True}),
-        quiet=True,
         factory=stand_ins.bright,
         model_hashes=lambda config: {"network": "1" * 64},
     )
@@ -393,22 +390,6 @@ def test_leftovers_of_a_killed_run_are_removed() -> None:
     assert not any(LEFTOVER_PREFIX in name for name in tree(Path("out")))
 
 
-def test_plan_lists_and_does_nothing() -> None:
-    photos(2)
-    run()
-    write_photo(Path("in/new.png"), 3)
-    before = tree(Path("out"))
-    assert runner.plan(config(), model_hashes=stand_ins.no_models).photos == (
-        Planned("in/0.png", "in/0.png", True),
-        Planned("in/1.png", "in/1.png", True),
-        Planned("in/new.png", "in/new.png", False),
-    )
-    assert tree(Path("out")) == before
-    Path("out/run.json").unlink()
-    runner.plan(config(output={"directory": "nowhere"}), model_hashes=stand_ins.no_models)
-    assert not Path("nowhere").exists()
-
-
 def test_no_name_depends_on_the_other_photographs() -> None:
     photos(2)
     run(config(input={"paths": ["in/1.png"]}))
@@ -517,7 +498,5 @@ def test_what_was_left_out_is_told_at_the_end_and_in_run_json() -> None:
     told = json.loads(Path("in/b/run.json").read_bytes())["left_out"]
     assert [sentence[:15] for sentence in told] == ["Left out: in/a,", "Not read, being"]
     assert all(f"{sentence}." in str(summary) for sentence in told)
-    shown = " ".join(
-        runner.plan(config(output={"directory": "in/c"}), model_hashes=stand_ins.no_models).left_out
-    )
+    shown = " ".join(plan(config(output={"directory": "in/c"}), model_hashes=stand_ins.no_models).left_out)
     assert "Left out: in/a, " in shown and "Left out: in/b, " in shown and "1 .psd" in shown

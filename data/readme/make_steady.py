@@ -67,7 +67,7 @@ def _row(clip: Path, output: Path, label: str, settings: tuple[str, ...]) -> NDA
         "output": {"directory": str(output), "overlays": False},
         "execution": {"executor": "serial"},
     }
-    run(load_config(ROOT / "configs" / "default.yaml", settings, options), quiet=True)
+    run(load_config(ROOT / "configs" / "default.yaml", settings, options))
     record = json.loads((output / "manifest.jsonl").read_text("utf-8"))
     lines = (output / record["files"]["tracks"]).read_text("utf-8").splitlines()
     boxes = {line["frame"]: line["box_xywh"] for line in map(json.loads, lines)}

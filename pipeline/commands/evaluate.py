@@ -115,7 +115,8 @@ def _clips(directory: Path, csv_path: Path | None) -> int:
 
 
 def _segment(config_path: Path, photos: Path, predictions: Path) -> int:
-    from pipeline.runner import run  # noqa: PLC0415 - comparing alone needs no models
+    from pipeline.commands.progress import Progress  # noqa: PLC0415 - comparing alone needs no models
+    from pipeline.runner import run  # noqa: PLC0415
 
     config = load_config(config_path)
     config = config.model_copy(
@@ -124,7 +125,8 @@ def _segment(config_path: Path, photos: Path, predictions: Path) -> int:
             "output": config.output.model_copy(update={"directory": str(predictions), "masks": True}),
         }
     )
-    summary = run(config)
+    with Progress() as progress:
+        summary = run(config, events=progress)
     print(summary, file=sys.stderr)
     return summary.exit_code
 

@@ -12,7 +12,7 @@ from pipeline.files import printable
 from pipeline.version import __version__
 
 if TYPE_CHECKING:
-    from pipeline.runner import Plan
+    from pipeline.planning import Plan
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,12 +54,16 @@ def execute(options: argparse.Namespace) -> int:
     level = logging.INFO if options.verbose else logging.ERROR if options.quiet else logging.WARNING
     logging.basicConfig(level=level, format="%(levelname)s: %(message)s")
     config = load_config(options.config, options.set, _short_options(options))
-    from pipeline.runner import plan, run  # noqa: PLC0415 - a wrong configuration is told before OpenCV loads
-
     if options.dry_run:
+        from pipeline.planning import plan  # noqa: PLC0415 - a wrong configuration is told before OpenCV loads
+
         _print_plan(plan(config, force=options.force))
         return EXIT_OK
-    summary = run(config, force=options.force, quiet=options.quiet, verbose=options.verbose)
+    from pipeline.commands.progress import Progress  # noqa: PLC0415
+    from pipeline.runner import run  # noqa: PLC0415
+
+    with Progress(quiet=options.quiet) as progress:
+        summary = run(config, force=options.force, verbose=options.verbose, events=progress)
     if not options.quiet:
         print(summary, file=sys.stderr)
     if config.output.report:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pipeline.config import NetworkConfig
 from pipeline.environment import command_line
 from pipeline.errors import ModelFormatError, ModelMissingError
-from pipeline.files import sha256_of
+from pipeline.files import FileHashes
 from pipeline.models.places import RECORD_NAME, ModelPlaces, default_places
 from pipeline.yaml_text import read_yaml
 
@@ -94,7 +94,9 @@ def known_models(places: ModelPlaces | None = None) -> dict[str, ModelEntry]:
         ) from error
 
 
-def resolve_model(network: NetworkConfig, *, places: ModelPlaces | None = None) -> ModelFiles:
+def resolve_model(
+    network: NetworkConfig, *, places: ModelPlaces | None = None, known: FileHashes | None = None
+) -> ModelFiles:
     """The files of the network that a configuration names, verified.
 
     Parameters
@@ -105,6 +107,8 @@ def resolve_model(network: NetworkConfig, *, places: ModelPlaces | None = None) 
         replaces the weights.
     places
         Where networks lie; None: `default_places`.
+    known
+        What is known of files already; None: nothing.
 
     Raises
     ------
@@ -121,14 +125,19 @@ def resolve_model(network: NetworkConfig, *, places: ModelPlaces | None = None) 
             "network.model is the path of a deploy prototxt or a name of `uncrop models list`.",
         )
         require_file(caffemodel, "Put the weights there, or name them in network.weights.")
-        return hashed_files(prototxt.stem, prototxt, caffemodel, OWN_LICENCE)
+        return hashed_files(prototxt.stem, prototxt, caffemodel, OWN_LICENCE, known=known)
     places = places or default_places()
     entry = known_models(places).get(network.model)
     if network.weights is not None:
         caffemodel = require_file(Path(network.weights), "network.weights names it; correct the path.")
         prototxt = _prototxt_for(network.model, entry, places)
         return hashed_files(
-            network.model, prototxt, caffemodel, OWN_LICENCE, entry.face_channel if entry else None
+            network.model,
+            prototxt,
+            caffemodel,
+            OWN_LICENCE,
+            entry.face_channel if entry else None,
+            known=known,
         )
     if entry is not None and entry.caffemodel is not None:
         hint = (
@@ -140,11 +149,12 @@ def resolve_model(network: NetworkConfig, *, places: ModelPlaces | None = None) 
             require_file(places.shipped / entry.caffemodel, hint),
             entry.licence,
             entry.face_channel,
+            known=known,
         )
         check_hash(files.prototxt, files.prototxt_sha256, entry.prototxt_sha256, hint)
         check_hash(files.caffemodel, files.caffemodel_sha256, entry.caffemodel_sha256, hint)
         return files
-    return recorded_model(network.model, entry, places)
+    return recorded_model(network.model, entry, places, known)
 
 
 def installed(places: ModelPlaces | None = None) -> list[str]:
@@ -162,11 +172,18 @@ def require_file(path: Path, hint: str) -> Path:
 
 
 def hashed_files(
-    name: str, prototxt: Path, caffemodel: Path, licence: str, face_channel: int | None = None
+    name: str,
+    prototxt: Path,
+    caffemodel: Path,
+    licence: str,
+    face_channel: int | None = None,
+    *,
+    known: FileHashes | None = None,
 ) -> ModelFiles:
     """A network's files with the checksums that they have now."""
+    known = known or FileHashes()
     return ModelFiles(
-        name, prototxt, caffemodel, sha256_of(prototxt), sha256_of(caffemodel), licence, face_channel
+        name, prototxt, caffemodel, known.of(prototxt), known.of(caffemodel), licence, face_channel
     )
 
 
@@ -204,7 +221,9 @@ def read_record(name: str, places: ModelPlaces) -> dict[str, Any]:
     return record if isinstance(record, dict) else {}
 
 
-def recorded_model(name: str, entry: ModelEntry | None, places: ModelPlaces) -> ModelFiles:
+def recorded_model(
+    name: str, entry: ModelEntry | None, places: ModelPlaces, known: FileHashes | None = None
+) -> ModelFiles:
     """A network that was fetched or added, against the checksums recorded then."""
     folder = places.folder(name)
     record = read_record(name, places) if NAME_PATTERN.fullmatch(name) else {}
@@ -218,7 +237,8 @@ def recorded_model(name: str, entry: ModelEntry | None, places: ModelPlaces) -> 
     prototxt, caffemodel = folder / f"{name}.prototxt", folder / f"{name}.caffemodel"
     licence = entry.licence if entry else OWN_LICENCE
     channel = entry.face_channel if entry else None
-    files = hashed_files(name, require_file(prototxt, hint), require_file(caffemodel, hint), licence, channel)
+    require_file(prototxt, hint), require_file(caffemodel, hint)
+    files = hashed_files(name, prototxt, caffemodel, licence, channel, known=known)
     check_hash(prototxt, files.prototxt_sha256, record.get("prototxt_sha256"), hint)
     check_hash(caffemodel, files.caffemodel_sha256, record.get("caffemodel_sha256"), hint)
     return files

@@ -15,7 +15,8 @@ import pytest
 from pipeline.config import Config
 from pipeline.errors import EngineError, EngineUnavailableError, OutputError
 from pipeline.executors.base import settle_threads, settle_workers, thread_environment
-from pipeline.executors.worker import SegmenterFactory
+from pipeline.executors.worker import Outcome, SegmenterFactory
+from pipeline.run_events import RunEvents
 from pipeline.runner import run
 from pipeline.summary import RunSummary
 from tests import stand_ins
@@ -42,7 +43,7 @@ def config(executor: str, **execution: Any) -> Config:
 
 
 def do(settings: Config, factory: SegmenterFactory = stand_ins.obedient) -> RunSummary:
-    return run(settings, quiet=True, factory=factory, model_hashes=stand_ins.no_models)
+    return run(settings, factory=factory, model_hashes=stand_ins.no_models)
 
 
 def records(directory: str) -> dict[str, dict[str, Any]]:
@@ -129,10 +130,13 @@ def interrupted(tmp_path: Path, executor: str, order: str) -> subprocess.Popen[b
     code = (
         "import sys\n"
         "from tests import kills, stand_ins\n"
+        "from pipeline.commands.progress import Progress\n"
         "from pipeline.runner import run\n"
         "if __name__ == '__main__':\n"
         f"    settings = kills.config({executor!r}, 'out')\n"
-        f"    summary = run(settings, factory=stand_ins.{factory}, model_hashes=stand_ins.no_models)\n"
+        f"    with Progress() as progress:\n"
+        f"        doing = {{'factory': stand_ins.{factory}, 'model_hashes': stand_ins.no_models}}\n"
+        f"        summary = run(settings, events=progress, **doing)\n"
         "    print(summary, file=sys.stderr)\n"
         "    sys.exit(summary.exit_code)\n"
     )
@@ -205,12 +209,16 @@ def test_a_quiet_worker_is_held_to_its_memory_while_another_speaks() -> None:
         write_photo(Path(f"in/{index:03}.png"), index)
     settings = config("process", workers=2, time_limit_seconds=30, memory_limit_mb=250)
     order: list[str] = []
+
+    class Noted(RunEvents):
+        def done(self, outcome: Outcome, status: str) -> None:
+            order.append(outcome.name)
+
     run(
         settings,
-        quiet=True,
         factory=stand_ins.patient,
         model_hashes=stand_ins.no_models,
-        on_outcome=lambda outcome: order.append(outcome.name),
+        events=Noted(),
     )
     assert "more than 250 MB" in records("out_process")["in/0.png"]["errors"][0]["message"]
     assert order.index("in/0.png") < len(order) - 5  # not only when the others were done

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 SCRIPT = """
 from pipeline import load_config, run
 config = load_config({config!r}, ["input.paths=[in]", "execution.workers=2"])
-{guard}raise SystemExit(run(config, quiet=True).exit_code)
+{guard}raise SystemExit(run(config).exit_code)
 """
 
 

@@ -71,7 +71,7 @@ def do(executor: str, factory: SegmenterFactory, **execution: Any) -> RunSummary
             "execution": {"executor": executor, "address": "auto", **execution},
         }
     )
-    return run(config, quiet=True, factory=factory, model_hashes=stand_ins.no_models)
+    return run(config, factory=factory, model_hashes=stand_ins.no_models)
 
 
 def test_failures_and_a_lost_node(cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -176,7 +176,7 @@ def resolve(name: str, directory: Path, weights: str | None = None) -> ModelFile
 def test_fetch_then_resolve(directory: Path, network: tuple[Path, Path]) -> None:
     with pytest.raises(ModelMissingError, match=r"Run `python -m pipeline models fetch small`"):
         resolve("small", directory)
-    fetched = fetch("small", places=at(directory), quiet=True)
+    fetched = fetch("small", places=at(directory))
     assert resolve("small", directory) == fetched
     assert fetched.prototxt.read_bytes() == network[0].read_bytes()
     assert fetched.caffemodel.read_bytes() == network[1].read_bytes()
@@ -190,15 +190,15 @@ def test_fetch_then_resolve(directory: Path, network: tuple[Path, Path]) -> None
 
 
 def test_a_second_fetch_downloads_nothing(directory: Path, server: Server) -> None:
-    fetch("small", places=at(directory), quiet=True)
+    fetch("small", places=at(directory))
     server.ranges.clear()
-    fetch("small", places=at(directory), quiet=True)
+    fetch("small", places=at(directory))
     assert server.ranges == []
 
 
 def test_a_broken_connection_is_resumed(directory: Path, server: Server, archive: bytes) -> None:
     server.cut_after = 1000
-    fetched = fetch("small", places=at(directory), quiet=True)
+    fetched = fetch("small", places=at(directory))
     assert server.ranges == [None, "bytes=1000-"]
     assert fetched.caffemodel.is_file()
 
@@ -210,10 +210,10 @@ def test_an_interrupted_fetch_is_resumed_by_the_next(
     with monkeypatch.context() as patch:
         patch.setattr(downloads, "ATTEMPTS", 1)
         with pytest.raises(ModelMissingError, match=r"small.zip"):
-            fetch("small", places=at(directory), quiet=True)
+            fetch("small", places=at(directory))
     part = directory / "downloads" / "small" / "small.zip.part"
     assert part.stat().st_size == 700
-    fetch("small", places=at(directory), quiet=True)
+    fetch("small", places=at(directory))
     assert server.ranges == [None, "bytes=700-"]
     assert not part.exists()
 
@@ -224,7 +224,7 @@ def test_a_part_that_is_whole_is_taken(directory: Path, server: Server, archive:
     (folder / "small.zip.part").write_bytes(archive)
     notes = {"validator": server.etag, "total_bytes": len(archive)}
     (folder / "small.zip.part.json").write_text(json.dumps(notes))
-    assert fetch("small", places=at(directory), quiet=True).caffemodel.is_file()
+    assert fetch("small", places=at(directory)).caffemodel.is_file()
     assert server.ranges == [f"bytes={len(archive)}-"]
 
 
@@ -238,20 +238,20 @@ def test_halves_of_two_versions_are_never_joined(
     old = {"validator": '"one"' if etag else None, "total_bytes": 5000}
     (folder / "small.zip.part.json").write_text(json.dumps(old))
     server.etag = etag
-    assert fetch("small", places=at(directory), quiet=True).caffemodel.is_file()
+    assert fetch("small", places=at(directory)).caffemodel.is_file()
 
 
 def test_a_server_without_ranges(directory: Path, server: Server) -> None:
     server.cut_after = 1000
     server.ignore_ranges = True
-    assert fetch("small", places=at(directory), quiet=True).caffemodel.is_file()
+    assert fetch("small", places=at(directory)).caffemodel.is_file()
 
 
 @pytest.mark.parametrize("status", [404, 503])
 def test_an_error_of_the_server_says_what_to_do_by_hand(status: int, directory: Path, server: Server) -> None:
     server.status = status
     with pytest.raises(ModelMissingError) as caught:
-        fetch("small", places=at(directory), quiet=True)
+        fetch("small", places=at(directory))
     message = str(caught.value)
     assert f"the server answered {status}" in message
     assert f"download {server.url} elsewhere" in message
@@ -263,48 +263,48 @@ def test_an_error_of_the_server_says_what_to_do_by_hand(status: int, directory: 
 def test_offline(directory: Path, archive: bytes) -> None:
     know(directory, small=entry(url="http://127.0.0.1:9/small.zip"))
     with pytest.raises(ModelMissingError, match=r"Connection refused[\s\S]*Without a network"):
-        fetch("small", places=at(directory), quiet=True)
+        fetch("small", places=at(directory))
     (directory / "downloads" / "small" / "small.zip").write_bytes(archive)
-    assert fetch("small", places=at(directory), quiet=True).caffemodel.is_file()
+    assert fetch("small", places=at(directory)).caffemodel.is_file()
 
 
 def test_wrong_checksum_of_the_archive(directory: Path, server: Server, archive: bytes) -> None:
     know(directory, small=entry(url=server.url, archive_sha256="0" * 64))
     with pytest.raises(ModelFormatError, match=r"expected 0{64}; it was deleted"):
-        fetch("small", places=at(directory), quiet=True)
+        fetch("small", places=at(directory))
     assert not (directory / "downloads" / "small" / "small.zip").exists()
     know(directory, small=entry(url=server.url, archive_bytes=len(archive) + 1))
     with pytest.raises(ModelFormatError, match=f"expected {len(archive) + 1} bytes"):
-        fetch("small", places=at(directory), quiet=True)
+        fetch("small", places=at(directory))
 
 
 def test_the_first_fetch_decides_what_later_ones_must_give(
     directory: Path, server: Server, network: tuple[Path, Path]
 ) -> None:
-    fetched = fetch("small", places=at(directory), quiet=True)
+    fetched = fetch("small", places=at(directory))
     fetched.caffemodel.unlink()
     with pytest.raises(ModelMissingError, match="fetch small"):
         resolve("small", directory)
     server.body = zipped({path.name: path.read_bytes() for path in network})
     with pytest.raises(ModelFormatError, match=r"small\.zip: has SHA-256"):
-        fetch("small", places=at(directory), quiet=True)
+        fetch("small", places=at(directory))
 
 
 @pytest.mark.parametrize("suffix", ["prototxt", "caffemodel"])
 def test_damage_is_found_by_every_later_run(suffix: str, directory: Path) -> None:
-    fetch("small", places=at(directory), quiet=True)
+    fetch("small", places=at(directory))
     path = directory / "downloads" / "small" / f"small.{suffix}"
     path.write_bytes(path.read_bytes()[:-1] + b"\x00")
     with pytest.raises(ModelFormatError, match=f"small.{suffix}: is damaged.*fetch small"):
         resolve("small", directory)
-    assert fetch("small", places=at(directory), quiet=True) == resolve("small", directory)
+    assert fetch("small", places=at(directory)) == resolve("small", directory)
 
 
 def test_weights_without_a_deploy_file_take_the_shipped_one(
     directory: Path, server: Server, network: tuple[Path, Path]
 ) -> None:
     server.body = zipped({"small.caffemodel": network[1].read_bytes()})
-    fetched = fetch("small", places=at(directory), quiet=True)
+    fetched = fetch("small", places=at(directory))
     assert fetched.prototxt.read_bytes() == (directory / "small.prototxt").read_bytes()
 
 
@@ -312,7 +312,7 @@ def test_weights_without_a_deploy_file_take_the_shipped_one(
 def test_an_archive_needs_one_caffemodel(count: int, directory: Path, server: Server) -> None:
     server.body = zipped({f"{number}.caffemodel": b"x" for number in range(count)} | {"readme": b""})
     with pytest.raises(ModelFormatError, match=r"should hold one .caffemodel"):
-        fetch("small", places=at(directory), quiet=True)
+        fetch("small", places=at(directory))
 
 
 def test_cut_off_weights(directory: Path, server: Server, network: tuple[Path, Path]) -> None:
@@ -470,10 +470,10 @@ def test_no_file_that_is_a_folder_too(tmp_path: Path) -> None:
 
 def test_an_unreadable_record_is_made_anew(directory: Path, server: Server, archive: bytes) -> None:
     server.body = archive
-    fetched = fetch("small", places=at(directory), quiet=True)
+    fetched = fetch("small", places=at(directory))
     record = fetched.caffemodel.with_name("model.json")
     record.write_text(record.read_text(encoding="utf-8")[:20], encoding="utf-8")
-    assert fetch("small", places=at(directory), quiet=True).caffemodel_sha256 == fetched.caffemodel_sha256
+    assert fetch("small", places=at(directory)).caffemodel_sha256 == fetched.caffemodel_sha256
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
@@ -482,9 +482,9 @@ def test_a_truncated_archive_is_refused_and_fetched_anew(
 ) -> None:
     server.body = archive[: int(len(archive) * share)] or b"<html>"
     with pytest.raises(ModelFormatError, match="is not a whole zip archive"):
-        fetch("small", places=at(directory), quiet=True)
+        fetch("small", places=at(directory))
     server.body, server.etag = archive, '"new"'
-    assert fetch("small", places=at(directory), quiet=True).caffemodel.is_file()
+    assert fetch("small", places=at(directory)).caffemodel.is_file()
 
 
 def test_a_flipped_bit_is_found(tmp_path: Path, archive: bytes) -> None:
@@ -511,15 +511,15 @@ def test_ctrl_c_keeps_what_has_arrived(
 def test_what_an_earlier_version_fetched_into_the_checkout_is_still_found(
     directory: Path, server: Server, network: tuple[Path, Path]
 ) -> None:
-    earlier = fetch("small", places=at(directory), quiet=True)
+    earlier = fetch("small", places=at(directory))
     server.ranges.clear()
     places = ModelPlaces(directory, directory / "user", (directory / "downloads",))
     assert resolve_model(NetworkConfig(model="small"), places=places) == earlier
-    assert fetch("small", places=places, quiet=True) == earlier
+    assert fetch("small", places=places) == earlier
     assert installed(places) == ["small"]
     assert server.ranges == []
     earlier.caffemodel.write_bytes(b"damaged")
-    again = fetch("small", places=places, quiet=True)
+    again = fetch("small", places=places)
     assert again.caffemodel == directory / "user" / "small" / "small.caffemodel"
     assert resolve_model(NetworkConfig(model="small"), places=places) == again
     assert earlier.caffemodel.read_bytes() == b"damaged"

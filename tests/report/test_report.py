@@ -109,7 +109,7 @@ def photographs_of_a_run(folder: Path, orientation: str = "upright") -> Path:
             "execution": {"executor": "serial"},
         }
     )
-    run(config, quiet=True, factory=stand_ins.obedient, model_hashes=stand_ins.no_models)
+    run(config, factory=stand_ins.obedient, model_hashes=stand_ins.no_models)
     return folder / "out"
 
 
@@ -215,7 +215,7 @@ def test_pictures_of_photographs_whose_names_are_no_text(
     config = Config.model_validate(
         {"input": {"paths": ["in"]}, "output": {"directory": "out"}, "execution": {"executor": "serial"}}
     )
-    run(config, quiet=True, factory=stand_ins.obedient, model_hashes=stand_ins.no_models)
+    run(config, factory=stand_ins.obedient, model_hashes=stand_ins.no_models)
     page = write_report(tmp_path / "out").read_text("utf-8")
     assert "photograph not found" not in page
     assert len(Parsed(page).links) == 4

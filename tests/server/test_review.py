@@ -45,7 +45,7 @@ def made_run(folder: Path, count: int = 6, orientation: str = "upright") -> Path
             "execution": {"executor": "serial"},
         }
     )
-    run(config, quiet=True, factory=stand_ins.obedient, model_hashes=stand_ins.no_models)
+    run(config, factory=stand_ins.obedient, model_hashes=stand_ins.no_models)
     return folder / "out"
 
 
@@ -335,7 +335,7 @@ def test_transparency_is_shown_on_the_background_of_the_run(
             "execution": {"executor": "serial"},
         }
     )
-    run(config, quiet=True, factory=stand_ins.obedient, model_hashes=stand_ins.no_models)
+    run(config, factory=stand_ins.obedient, model_hashes=stand_ins.no_models)
     with reviewing(tmp_path / "out") as client:
         picture = client.get("/api/photos/0/photograph").content
         red, green, blue = np.asarray(Image.open(io.BytesIO(picture)).convert("RGB"))[15, 20].tolist()

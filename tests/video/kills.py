@@ -78,7 +78,7 @@ def main() -> None:
     parser.add_argument("--run", metavar="OUTPUT", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.run:
-        sys.exit(run(config(options.executor, options.run), quiet=True).exit_code)
+        sys.exit(run(config(options.executor, options.run)).exit_code)
     with tempfile.TemporaryDirectory() as folder:
         began = time.monotonic()
         kill_and_resume(Path(folder), options.executor, options.kills, options.seed)

@@ -49,7 +49,7 @@ def record_of(config: Config) -> dict[str, Any]:
 
 
 def records_of(config: Config, factory: Any = None) -> list[dict[str, Any]]:
-    run(config, quiet=True, factory=factory)
+    run(config, factory=factory)
     lines = Path(config.output.directory, "manifest.jsonl").read_bytes().splitlines()
     return [json.loads(line) for line in lines]
 
@@ -366,13 +366,13 @@ def test_another_network_needs_no_second_search() -> None:
 def test_a_clip_that_is_done_is_left_alone_and_a_changed_one_is_done_again() -> None:
     write_clip(Path("in/a.mp4"), pan(6))
     config = settings()
-    assert run(config, quiet=True).counts["ok"] == 1
-    assert run(config, quiet=True).counts["skipped"] == 1
+    assert run(config).counts["ok"] == 1
+    assert run(config).counts["skipped"] == 1
     write_clip(Path("in/a.mp4"), astronaut(6))
-    assert run(config, quiet=True).counts["ok"] == 1
+    assert run(config).counts["ok"] == 1
     Path("out/masks/in/a.mp4.mkv").unlink()
-    assert run(config, quiet=True).counts["ok"] == 1
-    assert run(settings(video={"format": "h264"}), quiet=True).counts["ok"] == 1
+    assert run(config).counts["ok"] == 1
+    assert run(settings(video={"format": "h264"})).counts["ok"] == 1
     assert sorted(path.name for path in Path("out/masks/in").iterdir()) == ["a.mp4.mp4"]
 
 
@@ -458,7 +458,7 @@ def test_the_same_bytes_from_any_executor_and_chunks_that_share_nothing() -> Non
             video={"chunk_frames": 7},
             execution={"executor": executor, "workers": workers},
         )
-        summary = run(config, quiet=True)
+        summary = run(config)
         assert summary.counts["ok"] == 2
         trees.append(tree(Path(name)))
     assert trees[0] == trees[1] == trees[2]
