@@ -34,6 +34,7 @@ from pipeline.config import Config, EngineConfig, NetworkConfig
 from pipeline.crop import FaceCrop, crop_face
 from pipeline.engines.base import Engine
 from pipeline.engines.factory import create_engine
+from pipeline.files import path_argument
 from pipeline.framing import face_box
 from pipeline.images import read_photo
 from pipeline.loading import load_finder
@@ -72,11 +73,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--sizes", nargs="+", type=int, choices=sorted(CLASSES), default=sorted(CLASSES))
     parser.add_argument("--weights", nargs="+", choices=("he", "heavy"), default=["he", "heavy"])
-    parser.add_argument("--photos", type=Path, default=Path("data/samples"), help="folder of photographs")
+    parser.add_argument(
+        "--photos", type=path_argument, default=Path("data/samples"), help="folder of photographs"
+    )
     parser.add_argument("--crops", type=int, default=8, help="crops of them that are compared")
     parser.add_argument("--width-divisor", type=int, default=1, help="narrower FCN-8s, for a quick look")
     parser.add_argument("--caffe-python", default=".venv-caffe/bin/python", help="interpreter with pycaffe")
-    parser.add_argument("--output", type=Path, default=RESULTS)
+    parser.add_argument("--output", type=path_argument, default=RESULTS)
     options = parser.parse_args(arguments)
     crops = crops_of(options.photos)[: options.crops]
     rows: list[dict[str, object]] = []

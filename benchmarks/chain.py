@@ -42,6 +42,7 @@ from pipeline.engines.factory import create_engine
 from pipeline.executors.process import ProcessExecutor
 from pipeline.executors.tasks import Task
 from pipeline.executors.worker import Outcome, WorkerSettings
+from pipeline.files import path_argument
 from pipeline.loading import model_hashes
 from pipeline.manifest.digest import result_digest
 from pipeline.models.catalogue import resolve_model
@@ -66,7 +67,7 @@ def main() -> None:
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="of the program's config"
     )
-    parser.add_argument("--output", type=Path, default=RESULTS)
+    parser.add_argument("--output", type=path_argument, default=RESULTS)
     options = parser.parse_args()
     results: dict[str, Any] = {"machine": describe_machine(), "photo_size_wh": PHOTO_SIZE_WH}
     with tempfile.TemporaryDirectory() as name:

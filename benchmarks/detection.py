@@ -16,7 +16,6 @@ import json
 import statistics
 import time
 from collections.abc import Container, Sequence
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -26,6 +25,7 @@ from landmarks.finder import at_limit
 from landmarks.geometry import FaceLandmarks
 from pipeline.config import load_config
 from pipeline.errors import ImageReadError
+from pipeline.files import path_argument
 from pipeline.images import read_photo
 from pipeline.loading import load_finder
 
@@ -45,8 +45,8 @@ Place = tuple[float, float, float]
 def main() -> None:
     """Search every folder with the configuration given, and print what was found."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("folders", nargs="+", type=Path)
-    parser.add_argument("--config", default="configs/default.yaml")
+    parser.add_argument("folders", nargs="+", type=path_argument)
+    parser.add_argument("--config", help="default: default.yaml of the program")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     options = parser.parse_args()
     config = load_config(options.config, options.set)

@@ -31,6 +31,7 @@ from pipeline.caffe_format.writer import write_caffe
 from pipeline.config import NetworkConfig
 from pipeline.environment import usable_cores
 from pipeline.errors import ModelMissingError
+from pipeline.files import path_argument
 from pipeline.models.catalogue import resolve_model
 from pipeline.network import FACE_CHANNEL
 
@@ -105,8 +106,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--width-divisor", type=int, default=1, help="narrower FCN-8s, for a quick look")
     parser.add_argument("--caffe-python", default=".venv-caffe/bin/python", help="interpreter with pycaffe")
-    parser.add_argument("--models", type=Path, help="folder to keep the random FCN-8s in")
-    parser.add_argument("--output", type=Path, default=RESULTS)
+    parser.add_argument("--models", type=path_argument, help="folder to keep the random FCN-8s in")
+    parser.add_argument("--output", type=path_argument, default=RESULTS)
     parser.add_argument(
         "--keep", action="store_true", help="keep the rows that the output has of other networks"
     )

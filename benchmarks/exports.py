@@ -26,6 +26,7 @@ import cv2
 import numpy as np
 
 from benchmarks.machine import describe_machine
+from pipeline.files import path_argument
 from pipeline.manifest.journal import MANIFEST_NAME, to_line
 from pipeline.manifest.records import blank_record
 
@@ -46,7 +47,7 @@ def main() -> None:
     parser.add_argument("--records", type=int, default=100_000)
     parser.add_argument("--formats", nargs="+", default=list(FORMATS), metavar="FORMAT")
     parser.add_argument("--sources", nargs="+", choices=SOURCES, default=list(SOURCES))
-    parser.add_argument("--output", type=Path, default=RESULTS)
+    parser.add_argument("--output", type=path_argument, default=RESULTS)
     options = parser.parse_args()
     results: dict[str, Any] = {
         "machine": describe_machine(),

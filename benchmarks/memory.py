@@ -21,6 +21,7 @@ from benchmarks.machine import describe_machine
 from benchmarks.megapixels import write_photographs
 from pipeline.config import Config
 from pipeline.executors.worker import Outcome
+from pipeline.files import path_argument
 from pipeline.run_events import RunEvents
 from pipeline.runner import run
 from pipeline.summary import RunSummary
@@ -56,7 +57,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Watch the memory of a long run.")
     parser.add_argument("--photos", type=int, default=3000)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--output", type=Path, default=RESULTS)
+    parser.add_argument("--output", type=path_argument, default=RESULTS)
     options = parser.parse_args()
     watch = Watch()
     with tempfile.TemporaryDirectory() as name:

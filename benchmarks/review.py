@@ -29,6 +29,7 @@ from playwright.sync_api import TimeoutError as PageTimeoutError
 from benchmarks.machine import describe_machine
 from benchmarks.megapixels import write_photographs
 from pipeline.config import Config
+from pipeline.files import path_argument
 from pipeline.runner import run
 
 RESULTS = Path(__file__).with_name("results") / "review.json"
@@ -50,7 +51,7 @@ def main() -> None:
     """Parse the arguments, measure, print, and fail where the first view is late or the page has holes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--photos", type=int, default=100_000)
-    parser.add_argument("--output", type=Path, default=RESULTS)
+    parser.add_argument("--output", type=path_argument, default=RESULTS)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         output = made_output(Path(name), options.photos)

@@ -31,6 +31,7 @@ from landmarks.arrays import Pixels
 from landmarks.candidates import Candidate, same_face
 from landmarks.finder import FaceFinder
 from landmarks.predictor import predictor_path
+from pipeline.files import path_argument
 
 RESULTS = Path(__file__).with_name("results") / "search.json"
 FRAME_WH = (6000, 4000)
@@ -53,7 +54,7 @@ def main() -> None:
     """Parse the arguments, measure, print and write the results."""
     parser = argparse.ArgumentParser(description="Time the search for faces in large photographs.")
     parser.add_argument("--photos", type=int, default=6)
-    parser.add_argument("--output", type=Path, default=RESULTS)
+    parser.add_argument("--output", type=path_argument, default=RESULTS)
     options = parser.parse_args()
     detector = dlib.get_frontal_face_detector()
     finder = FaceFinder.load(predictor=predictor_path(None))

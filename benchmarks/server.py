@@ -37,6 +37,7 @@ from benchmarks.machine import describe_machine
 from benchmarks.megapixels import write_photographs
 from pipeline.config import Config
 from pipeline.executors.worker import Outcome
+from pipeline.files import path_argument
 from pipeline.run_events import RunEvents
 from pipeline.runner import run
 
@@ -57,7 +58,7 @@ def main() -> None:
     parser.add_argument("--photos", type=int, default=200)
     parser.add_argument("--requests", type=int, default=1000)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--output", type=Path, default=RESULTS)
+    parser.add_argument("--output", type=path_argument, default=RESULTS)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

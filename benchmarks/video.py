@@ -20,6 +20,7 @@ import numpy as np
 
 from benchmarks.machine import describe_machine
 from pipeline.config import load_config
+from pipeline.files import path_argument
 from pipeline.images import read_photo
 from pipeline.runner import run
 from pipeline.video.writer import H264_PREVIEW, StreamWriter
@@ -34,7 +35,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, nargs=2, default=(40, 160), metavar=("FEW", "MANY"))
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--sizes", nargs="+", default=list(SIZES_WH), choices=list(SIZES_WH))
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/video.json"))
+    parser.add_argument("--out", type=path_argument, default=Path("benchmarks/results/video.json"))
     options = parser.parse_args()
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:

@@ -8,7 +8,6 @@ is loaded when it is asked for, and loads what it needs when it runs: help and w
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 from pipeline.errors import EXIT_BUG, EXIT_INTERRUPTED, UncropError
+from pipeline.streams import dependable_streams
 from pipeline.version import __version__
 
 
@@ -61,24 +61,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     name = next((word for word in words if not word.startswith("-")), "")
     command: Any = import_module(COMMANDS[name].module) if name in COMMANDS else None
-    parser = _parser(name, command)
-    options = parser.parse_args(words)
+    with dependable_streams():
+        options = argparse.Namespace()
+        try:
+            options = _parsed(_parser(name, command), words)
+            exit_code = int(command.execute(options))
+            sys.stdout.flush()
+        except UncropError as error:
+            if getattr(options, "verbose", False):
+                traceback.print_exc()
+            for line in str(error).splitlines():
+                print(f"error: {line}", file=sys.stderr)
+            return error.exit_code
+        except KeyboardInterrupt:
+            return EXIT_INTERRUPTED
+        except BrokenPipeError:  # who reads the output has enough, as `head` does
+            return EXIT_READER_GONE
+        except Exception:  # noqa: BLE001 - the last boundary: whatever comes here is a bug
+            _report_bug()
+            return EXIT_BUG
+        else:
+            return exit_code
+
+
+def _parsed(parser: argparse.ArgumentParser, words: Sequence[str]) -> argparse.Namespace:
     try:
-        return int(command.execute(options))
-    except UncropError as error:
-        if getattr(options, "verbose", False):
-            traceback.print_exc()
-        for line in str(error).splitlines():
-            print(f"error: {line}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
-    except BrokenPipeError:  # who reads the output has enough, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_READER_GONE
-    except Exception:  # noqa: BLE001 - the last boundary: whatever comes here is a bug
-        _report_bug()
-        return EXIT_BUG
+        return parser.parse_args(words)
+    except SystemExit:
+        sys.stdout.flush()  # of help and version
+        raise
 
 
 def _report_bug() -> None:

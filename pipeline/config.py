@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import logging
-import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -19,9 +18,13 @@ from pipeline import shipped
 from pipeline.engines.registry import ENGINES
 from pipeline.errors import ConfigError, Problem
 from pipeline.executors.registry import EXECUTORS
+from pipeline.files import expanded, text_of
 from pipeline.yaml_text import read_yaml
 
-Positive = Annotated[int, Field(gt=0, strict=True)]
+Positive = Annotated[int, Field(gt=0, le=2**31 - 1, strict=True)]
+AtOnce = Annotated[int, Field(gt=0, le=1024, strict=True)]
+"""Processes or threads: more than any machine has cores is a slip of the finger."""
+
 Auto = Literal["auto"]
 NO_RESULT = "NO_RESULT"
 """Marks a key or section whose value shapes no result: a change of it leaves what was done done."""
@@ -54,29 +57,8 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
 
-def expanded(text: str) -> str:
-    """A path with ``~`` and ``${NAME}`` replaced as a shell does it; a file that is called so stays as it is.
-
-    Raises
-    ------
-    ValueError
-        There is no such user or variable.
-    """
-    mark = next((mark for mark in ("@0:", "@") if text.startswith(mark)), "")
-    path = text.removeprefix(mark)
-    if os.path.lexists(text) or os.path.lexists(path):
-        return text
-    for name in re.findall(r"\$\{([^}]*)\}", path):
-        if name not in os.environ:
-            raise ValueError(f"{text}: there is no variable {name}; set it, or write the path out")
-        path = path.replace(f"${{{name}}}", os.environ[name])
-    if path == "~" or path.startswith("~/"):
-        path = str(Path(path).expanduser())
-    return mark + path
-
-
 PathText = Annotated[str, Field(min_length=1), AfterValidator(expanded)]
-"""A path of the user's; see `expanded`."""
+"""A path of the user's; see `pipeline.files.expanded`."""
 
 
 def _known_colour(text: str) -> str:
@@ -132,7 +114,7 @@ class LandmarksConfig(_Section):
     """The 68-point predictor; null takes the one from the installed data package. ``read`` is for clips."""
 
     model: PathText | None = None
-    read: Annotated[str | None, NO_RESULT] = None
+    read: Annotated[PathText | None, NO_RESULT] = None
 
 
 class FacesConfig(_Section):
@@ -163,10 +145,17 @@ class NetworkConfig(_Section):
     batch_size: Annotated[Positive, NO_RESULT] = 8
 
 
+def _program_expanded(words: tuple[str, ...]) -> tuple[str, ...]:
+    """A command; its program is a path, its other words are the program's own."""
+    if not words[0]:
+        raise ValueError("the name of a program first")
+    return expanded(words[0]), *words[1:]
+
+
 class CaffeEngineConfig(_Section):
     """How the reference engine's interpreter is started."""
 
-    command: Annotated[tuple[str, ...], Field(min_length=1)] = ("python3",)
+    command: Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_program_expanded)] = ("python3",)
     start_timeout_seconds: Annotated[float, Field(gt=0)] = 120.0
 
 
@@ -176,7 +165,7 @@ class EngineConfig(_Section):
     name: Annotated[str, _one_of(ENGINES)] = "onnxruntime"
     device: Annotated[str, Field(min_length=1)] = "cpu"
     precision: Literal["f32", "bf16", "f16"] = "f32"
-    threads: Annotated[Positive | Auto, NO_RESULT] = "auto"
+    threads: Annotated[AtOnce | Auto, NO_RESULT] = "auto"
     fast_convolutions: bool = True
     cache_directory: Annotated[PathText | None, NO_RESULT] = None
     caffe: Annotated[CaffeEngineConfig, NO_RESULT] = CaffeEngineConfig()
@@ -218,7 +207,7 @@ class ExecutionConfig(_Section):
     """How many photographs at once, and within what limits."""
 
     executor: Annotated[str, _one_of(EXECUTORS)] = "process"
-    workers: Positive | Auto = "auto"
+    workers: AtOnce | Auto = "auto"
     skip_done: bool = True
     time_limit_seconds: Annotated[float, Field(gt=0)] | None = 300.0
     memory_limit_mb: Positive | None = None
@@ -305,11 +294,11 @@ def load_config(
     problems: list[Problem] = []
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
-    for source, layer in _layers(Path(path), problems):
-        _merge(values, _renamed(layer, source, problems), source, origins)
-    for override in overrides:
-        layer, source = _override(override, problems), f"--set {override}"
-        _merge(values, _renamed(layer, source, problems), source, origins)
+    layers = _layers(_start(path), problems)
+    layers += [(f"--set {override}", _override(override, problems)) for override in overrides]
+    for source, layer in layers:
+        named = _renamed(layer, source, problems)
+        _merge(values, _with_sections(Config, named, (), source, problems), source, origins)
     _merge(values, options or {}, "command line", origins)
     _check_keys(Config, values, (), origins, str(path), problems)
     known = {problem.key for problem in problems}
@@ -321,6 +310,18 @@ def load_config(
     if problems:
         raise ConfigError(problems)
     return config
+
+
+def _start(path: str | Path) -> Path:
+    """The file to begin with; `ConfigError` if it cannot be one."""
+    try:
+        text = expanded(str(path))
+    except ValueError as error:
+        raise ConfigError([Problem("--config", "", str(error))]) from error
+    if not text:
+        message = "a path is empty; name a YAML file, or leave the option out"
+        raise ConfigError([Problem("--config", "", message)])
+    return Path(text)
 
 
 def _layers(path: Path, problems: list[Problem]) -> list[tuple[str, dict[str, Any]]]:
@@ -336,14 +337,14 @@ def _layers(path: Path, problems: list[Problem]) -> list[tuple[str, dict[str, An
         values = _read_yaml(current, problems)
         parent = values.pop("extends", None)
         layers.insert(0, (str(current), values))
-        if parent is not None and not isinstance(parent, str):
+        if parent is not None and not (parent and isinstance(parent, str)):
             problems.append(
                 Problem(str(current), "extends", f"expected the name of a YAML file, got {parent!r}")
             )
             parent = None
         try:
             current = current.parent / expanded(parent) if parent else None
-        except (ValueError, RuntimeError) as error:
+        except ValueError as error:
             problems.append(Problem(str(current), "extends", str(error)))
             break
     return layers
@@ -351,13 +352,14 @@ def _layers(path: Path, problems: list[Problem]) -> list[tuple[str, dict[str, An
 
 def _read_yaml(path: Path, problems: list[Problem]) -> dict[str, Any]:
     try:
-        loaded = read_yaml(path.read_text(encoding="utf-8-sig"))
+        loaded = read_yaml(text_of(path.read_bytes()))
     except FileNotFoundError:
         problems.append(Problem(str(path), "", "no such file; the shipped ones are in configs/"))
     except OSError as error:
         problems.append(Problem(str(path), "", f"cannot be read: {error.strerror}"))
     except UnicodeDecodeError as error:
-        problems.append(Problem(str(path), "", f"is not UTF-8 text (byte {error.start}); save it as UTF-8"))
+        what = f"is not {error.encoding.upper()} text (byte {error.start}); save it as UTF-8"
+        problems.append(Problem(str(path), "", what))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
@@ -435,6 +437,31 @@ def _merge(
             base[key] = value
 
 
+def _with_sections(
+    model: type[BaseModel],
+    layer: Mapping[Any, Any],
+    prefix: tuple[str, ...],
+    source: str,
+    problems: list[Problem],
+) -> dict[Any, Any]:
+    """The values of one source, of which a section that holds a value instead of keys is told and left out.
+
+    Before sources are merged: afterwards the keys of another source would have taken its place.
+    """
+    kept: dict[Any, Any] = {}
+    for key, value in layer.items():
+        field = model.model_fields.get(key) if isinstance(key, str) else None
+        section = None if field is None else _section_of(field.annotation)
+        if section is None:
+            kept[key] = value
+        elif isinstance(value, Mapping):
+            kept[key] = _with_sections(section, value, (*prefix, key), source, problems)
+        elif value is not None:
+            message = f"expected keys below it ({', '.join(section.model_fields)}), got {value!r}"
+            problems.append(Problem(source, ".".join((*prefix, key)), message))
+    return kept
+
+
 def _section_of(annotation: Any) -> type[BaseModel] | None:
     candidates = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
     for candidate in candidates:
@@ -461,16 +488,8 @@ def _check_keys(
             del values[key]
             continue
         section = _section_of(model.model_fields[key].annotation)
-        if section is None:
-            continue
-        if values[key] is None:
-            del values[key]
-        elif isinstance(values[key], dict):
+        if section is not None:
             _check_keys(section, values[key], (*prefix, str(key)), origins, path, problems)
-        else:
-            message = f"expected keys below it ({', '.join(section.model_fields)}), got {values[key]!r}"
-            problems.append(Problem(origins.get(dotted, path), dotted, message))
-            del values[key]
 
 
 def _validation_problems(error: ValidationError, origins: Mapping[str, str], path: str) -> list[Problem]:

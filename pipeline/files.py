@@ -1,11 +1,14 @@
-"""Paths and files, for everything above: how a path is shown, and the one way a file is written whole."""
+"""Paths and files, for everything above: how a path is read and shown, and how a file is written whole."""
 
 from __future__ import annotations
 
+import argparse
+import codecs
 import contextlib
 import hashlib
 import itertools
 import os
+import re
 import secrets
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -15,6 +18,15 @@ from typing import BinaryIO
 
 LEFTOVER_PREFIX = ".uncrop-tmp-"
 """How the names of unfinished files begin."""
+
+BYTE_ORDER_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16's, with which it begins
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+"""What a text may begin with, and the encoding that it tells (Unicode 16, 23.8)."""
 
 _PROCESS = secrets.token_hex(6)
 """Tells this process from those of the same number on other machines that write to the same disk."""
@@ -26,6 +38,59 @@ def printable(path: str | PathLike[str]) -> str:
     r"""Show a path on one line: bytes that are no text and control characters become ``\x..``."""
     text = os.fsencode(path).decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def expanded(text: str) -> str:
+    """A path with ``~`` and ``${NAME}`` replaced as a shell does it; a file that is called so stays as it is.
+
+    ``@`` and ``@0:`` in front, which mark list files, stay in front.
+
+    Raises
+    ------
+    ValueError
+        There is no such user or variable.
+    """
+    mark = next((mark for mark in ("@0:", "@") if text.startswith(mark)), "")
+    path = text.removeprefix(mark)
+    if os.path.lexists(text) or os.path.lexists(path):
+        return text
+    for name in re.findall(r"\$\{([^}]*)\}", path):
+        if name not in os.environ:
+            raise ValueError(f"{text}: there is no variable {name}; set it, or write the path out")
+        path = path.replace(f"${{{name}}}", os.environ[name])
+    if path.startswith("~"):
+        try:
+            path = str(Path(path).expanduser())
+        except RuntimeError as error:
+            user = path.partition("/")[0]
+            message = f"{text}: there is no user {user[1:]}; write ./{user} if that is its name"
+            raise ValueError(message if user != "~" else f"{text}: {error}") from error
+    return mark + path
+
+
+def path_argument(text: str) -> Path:
+    """A path on a command line, for `argparse`: expanded (see `expanded`), and not empty."""
+    try:
+        path = expanded(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    if not path:
+        raise argparse.ArgumentTypeError("a path is empty")
+    return Path(path)
+
+
+def text_of(content: bytes) -> str:
+    """Text in the encoding that its byte-order mark names (UTF-8, -16, -32); without one it is UTF-8.
+
+    Raises
+    ------
+    UnicodeDecodeError
+        It is not.
+    """
+    for mark, encoding in BYTE_ORDER_MARKS:
+        if content.startswith(mark):
+            return content[len(mark) :].decode(encoding)
+    return content.decode("utf-8")
 
 
 def sha256_of(path: Path) -> str:

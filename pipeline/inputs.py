@@ -18,7 +18,7 @@ from pipeline.config import InputConfig, VideoConfig
 from pipeline.errors import ConfigError, Problem
 from pipeline.files import printable
 from pipeline.formats import IMAGE_SUFFIXES, SNIFF_BYTES, UNREAD_SUFFIXES, sniff_format
-from pipeline.lists import listed_paths
+from pipeline.lists import ListedPath, listed_paths
 from pipeline.output_directory import RUN_NAME, is_output_directory
 from pipeline.output_names import Namer, path_below
 
@@ -79,8 +79,8 @@ def list_photos(
     stdin
         Where ``-`` reads its list; standard input if None.
     on_left_out
-        Called with a sentence about each other run's output that was left out, and one about the pictures of
-        kinds that are not read.
+        Called with a sentence about each list with paths that are not there and each other run's output that
+        was left out, and one about the pictures of kinds that are not read.
     clips
         ``clips`` and ``animations`` are used; None: clips in folders are passed over.
     whole_disks
@@ -121,7 +121,9 @@ def list_photos(
 
 def _add_input(collector: _Collector, text: str, stdin: BinaryIO | None) -> None:
     if text in ("-", "0:-"):
-        _add_list(collector, (stdin or sys.stdin.buffer).read(), null_separated=text == "0:-")
+        if stdin is None and sys.stdin is None:
+            raise OSError("standard input is closed; write the paths to it, or name a list file: @list.txt")
+        _add_list(collector, text, (stdin or sys.stdin.buffer).read(), null_separated=text == "0:-")
     elif text.startswith("@"):
         _add_list_file(collector, text[1:])
     elif os.path.lexists(text):
@@ -145,15 +147,24 @@ def _add_input(collector: _Collector, text: str, stdin: BinaryIO | None) -> None
 def _add_list_file(collector: _Collector, name: str) -> None:
     """``@NAME``, or ``@0:NAME`` for one whose paths end with NUL bytes."""
     asked = name.startswith("0:") and not os.path.lexists(name)
-    _add_list(collector, Path(name[2:] if asked else name).read_bytes(), null_separated=asked)
+    _add_list(collector, name, Path(name[2:] if asked else name).read_bytes(), null_separated=asked)
 
 
-def _add_list(collector: _Collector, content: bytes, *, null_separated: bool) -> None:
-    for number, path in listed_paths(content, null_separated=null_separated):
+def _add_list(collector: _Collector, name: str, content: bytes, *, null_separated: bool) -> None:
+    count, missing = 0, list[ListedPath]()
+    for listed in listed_paths(content, null_separated=null_separated):
+        count += 1
+        if not listed.is_there:
+            missing.append(listed)
         try:
-            collector.add(path, must_exist=False)
+            collector.add(listed.path, must_exist=False)
         except OSError as error:
-            raise OSError(f"line {number}: {printable(path)}: {error.strerror or error}") from error
+            shown = f"line {listed.line}: {printable(listed.path)}"
+            raise OSError(f"{shown}: {error.strerror or error}") from error
+    if missing:
+        first = f"the first in line {missing[0].line}: {printable(missing[0].path)}"
+        shown = "standard input" if name in ("-", "0:-") else printable(name)
+        collector.told.append(f"Of {count} paths in {shown} {len(missing)} are not there, {first}")
 
 
 def is_root(folder: str) -> bool:
@@ -179,6 +190,7 @@ class _Collector:
     ) -> None:
         self.working_directory = str(Path.cwd())
         self.found: list[tuple[str, str]] = []
+        self.told: list[str] = []
         self._recursive = recursive
         self._clips = clips
         self._whole_disks = whole_disks
@@ -192,8 +204,8 @@ class _Collector:
         self._unread: set[str] = set()
 
     def left_out(self) -> list[str]:
-        """What is told of the outputs of other runs, and of pictures of kinds that are not read."""
-        told = [
+        """What is told of lists, the outputs of other runs, and pictures of kinds that are not read."""
+        told = self.told + [
             f"Left out: {printable(self._shown(folder))}, the results of another run. Name a folder in it to "
             "read its pictures all the same"
             for folder, is_output in sorted(self._earlier.items())

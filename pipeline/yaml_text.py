@@ -32,18 +32,21 @@ def read_yaml(text: str) -> Any:
 class _Loader(yaml.SafeLoader):
     """PyYAML's safe loader, which refuses what surprises."""
 
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        if isinstance(node, yaml.MappingNode):
-            lines: dict[Any, int] = {}
-            for key, _ in node.value:
-                if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
-                    continue
-                line = key.start_mark.line + 1
-                if key.value in lines:
-                    message = f"{key.value!r} stands in line {lines[key.value]} already; keep one of them"
-                    raise yaml.constructor.ConstructorError(None, None, message, key.start_mark)
-                lines[key.value] = line
-        return super().construct_mapping(node, deep)
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """Compose a mapping as it is written, before ``<<`` brings in keys of others."""
+        node: yaml.MappingNode = super().compose_mapping_node(anchor)
+        lines: dict[Any, int] = {}
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            line = key.start_mark.line + 1
+            if key.value in lines:
+                message = f"{key.value!r} stands in line {lines[key.value]} already; keep one of them"
+                if key.value == "<<":
+                    message = f"'<<' stands in line {lines['<<']} already; write <<: [*ONE, *OTHER]"
+                raise yaml.constructor.ConstructorError(None, None, message, key.start_mark)
+            lines[key.value] = line
+        return node
 
 
 def _refuse_surprises(loader: _Loader, node: yaml.ScalarNode) -> Any:

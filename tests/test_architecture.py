@@ -32,6 +32,7 @@ LAYERS = (
         "pipeline.output_names",
         "pipeline.metrics",
         "pipeline.environment",
+        "pipeline.streams",
     ),
     ("pipeline.caffe_format", "pipeline.formats", "pipeline.depth", "pipeline.colour"),
     ("pipeline.decoded", "pipeline.raw", "pipeline.deep", "pipeline.plugins"),

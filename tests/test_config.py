@@ -270,6 +270,10 @@ def test_background_that_is_no_colour(tmp_path: Path, text: str) -> None:
         ("input: {max_pixels: 0200000000}\n", "line 1, column 21: 0200000000 is an octal number to some"),
         ("execution: {time_limit_seconds: 1:30}\n", "1:30 is a number to the base of sixty"),
         ("output:\n  masks: no\n", "line 2, column 10: no is a truth value to some"),
+        (
+            "x-a: &a {masks: true}\noutput:\n  <<: *a\n  <<: *a\n",
+            "line 4, column 3: '<<' stands in line 3 already; write <<: [*ONE, *OTHER]",
+        ),
     ],
 )
 def test_yaml_that_surprises_is_refused_with_its_line(text: str, message: str, tmp_path: Path) -> None:
@@ -287,6 +291,73 @@ def test_anchors_may_be_kept_in_keys_that_begin_with_x(tmp_path: Path) -> None:
     assert (output.masks, output.overlays) == (False, True)
 
 
+def test_what_anchors_bring_in_is_no_second_key(tmp_path: Path) -> None:
+    text = "x-off: &off {masks: false, overlays: false}\n"
+    text += "x-deep: {er: {est: &most {<<: *off, overlays: true}}}\noutput: {<<: [*most, *off]}\n"
+    output = load_config(write(tmp_path, text)).output
+    assert (output.masks, output.overlays) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "options", "key"),
+    [
+        (["output=3"], {"output": {"directory": "x"}}, "output"),
+        (["output=3", "output.masks=false"], {}, "output"),
+        (["engine.caffe=3", "engine.caffe.command=[a]"], {}, "engine.caffe"),
+    ],
+)
+def test_a_value_where_keys_belong_is_told_whatever_comes_after(
+    overrides: list[str], options: dict[str, dict[str, str]], key: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(None, overrides, options)
+    (problem,) = caught.value.problems
+    assert (problem.source, problem.key) == (f"--set {overrides[0]}", key)
+    assert problem.message.startswith("expected keys below it (")
+
+
+def test_an_empty_section_changes_nothing(tmp_path: Path) -> None:
+    write(tmp_path, "output: {masks: false}", "base.yaml")
+    path = write(tmp_path, "extends: base.yaml\noutput:\n#  masks: true\n")
+    assert not load_config(path, ["output=null"]).output.masks
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_a_configuration_is_read_by_its_byte_order_mark(encoding: str, tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_bytes("output: {directory: größe}\n".encode(encoding))
+    assert load_config(path).output.directory == "größe"
+
+
+def test_a_configuration_that_belies_its_byte_order_mark_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_bytes(b"\xff\xfea")
+    with pytest.raises(ConfigError, match=r"is not UTF-16-LE text \(byte 0\); save it as UTF-8"):
+        load_config(path)
+
+
+@pytest.mark.parametrize("key", ["execution.workers", "engine.threads", "input.max_pixels"])
+def test_numbers_that_nobody_means_are_refused(key: str) -> None:
+    with pytest.raises(ConfigError, match=rf"{key}: expected less than or equal to "):
+        load_config(None, [f"{key}=99999999999"])
+
+
+def test_the_path_of_a_configuration_is_expanded_and_not_empty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write(tmp_path, "faces: {select: main}")
+    assert load_config("~/config.yaml").faces.select == "main"
+    with pytest.raises(ConfigError, match="--config: a path is empty"):
+        load_config("")
+    with pytest.raises(ConfigError, match=r"extends: expected the name of a YAML file, got ''"):
+        load_config(write(tmp_path, "extends: ''"))
+    with pytest.raises(ConfigError, match=r"--config: ~no-one/x: there is no user no-one; write \./~no-one"):
+        load_config("~no-one/x")
+    with pytest.raises(ConfigError, match=r"output\.directory: .* no user no-one; write \./~no-one if"):
+        load_config(None, ["output.directory=~no-one"])
+
+
 def test_home_and_variables_are_expanded_wherever_a_path_is_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -301,6 +372,8 @@ def test_home_and_variables_are_expanded_wherever_a_path_is_taken(
         "network.model=~/net.prototxt",
         "network.weights=~/w.caffemodel",
         "engine.cache_directory=~/cache",
+        "engine.caffe.command=['~/python', '~']",
+        "landmarks.read=~/all.lms",
     ]
     config = load_config(path, overrides)
     home = str(tmp_path)
@@ -310,6 +383,8 @@ def test_home_and_variables_are_expanded_wherever_a_path_is_taken(
     assert config.landmarks.model == f"{home}/x.dat"
     assert (config.network.model, config.network.weights) == (f"{home}/net.prototxt", f"{home}/w.caffemodel")
     assert config.engine.cache_directory == f"{home}/cache"
+    assert config.engine.caffe.command == (f"{home}/python", "~")
+    assert config.landmarks.read == f"{home}/all.lms"
     with pytest.raises(ConfigError, match="there is no variable NOBODY_SET_IT"):
         load_config(path, ["output.directory='${NOBODY_SET_IT}/x'"])
     with pytest.raises(ConfigError, match=r"output\.directory"):

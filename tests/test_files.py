@@ -5,17 +5,48 @@ from __future__ import annotations
 import multiprocessing
 import os
 import pickle
+from argparse import ArgumentTypeError
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
 
-from pipeline.files import LEFTOVER_PREFIX, FileHashes, locked, printable, sha256_of, whole_file, write_whole
+from pipeline.files import (
+    LEFTOVER_PREFIX,
+    FileHashes,
+    locked,
+    path_argument,
+    printable,
+    sha256_of,
+    whole_file,
+    write_whole,
+)
 
 
 def test_printable() -> None:
     assert printable("a ü.jpg") == "a ü.jpg"
     assert printable(os.fsdecode(b"a\xff\n.jpg")) == "a\\xff\\n.jpg"
+
+
+def test_paths_on_command_lines_are_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/anna")
+    assert path_argument("~/masks") == Path("/home/anna/masks")
+    assert path_argument("a/~") == Path("a/~")
+    for text, message in (
+        ("", "empty"),
+        ("~no-one/x", "no user no-one"),
+        ("${NO_ONE}/x", "no variable NO_ONE"),
+    ):
+        with pytest.raises(ArgumentTypeError, match=message):
+            path_argument(text)
+
+
+def test_every_command_takes_paths_so() -> None:
+    root = Path(__file__).parents[1]
+    files = [
+        file for folder in ("pipeline", "training", "benchmarks") for file in (root / folder).rglob("*.py")
+    ]
+    assert [file.name for file in files if "type=Path" in file.read_text("utf-8")] == []
 
 
 def test_a_whole_file_replaces_the_old_one_and_makes_its_folder(tmp_path: Path) -> None:

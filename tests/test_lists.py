@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config import InputConfig
+from pipeline.config import Config, InputConfig, OutputConfig
 from pipeline.errors import ConfigError
 from pipeline.inputs import list_photos
 from pipeline.lists import listed_paths
-from tests.stand_ins import write_photo
+from pipeline.runner import plan
+from tests.stand_ins import no_models, write_photo
 
 
 @pytest.fixture(autouse=True)
@@ -61,6 +62,45 @@ def test_a_damaged_list_is_told_with_its_line() -> None:
         list(listed_paths(b"\xef\xbb\xbfa.png\nb\0.png"))
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            'file;name\r\n"a.png";"Anna"\r\n',
+            r'line 2 is one of a table: "a\.png";"Anna"\. Save the column .* a\.png',
+        ),
+        (
+            "1,b c.png,yes\n",
+            r"line 1 is one of a table: 1,b c\.png,yes\. Save the column that holds b c\.png",
+        ),
+        ("a.png\n7\tsub\\x.png\n", r"line 2 is one of a table: 7\\tsub\\x\.png\. Save the column"),
+        ("C:\\photos\\a.png\n", r"line 1 holds a path of Windows: C:\\photos\\a\.png\. Write where"),
+        ('"\\\\server\\a.png";"x"\n', r'line 1 holds a path of Windows: "\\\\server'),
+    ],
+)
+def test_what_is_no_list_of_this_system_is_told_with_its_line(text: str, message: str) -> None:
+    write_photo(Path("sub/x.png"), 1)
+    with pytest.raises(ConfigError, match=message):
+        listed(text.encode())
+
+
+def test_backslashes_and_separators_that_belong_to_names_are_read() -> None:
+    for name in ("sub/x.png", "c;d.png", "e\\f.png"):
+        write_photo(Path(name), 1)
+    Path("Smith").mkdir()
+    text = b"sub\\x.png\n.\\sub\\x.png\nc;d.png\ne\\f.png\nSmith, John.png\n" + b"x" * 200_000 + b",a.png\n"
+    *paths, long = listed(text)
+    assert paths == ["sub/x.png", "c;d.png", "e\\f.png", "Smith, John.png"]
+    assert long.endswith(",a.png")
+
+
+def test_paths_that_are_not_there_are_counted_with_the_first_line() -> None:
+    Path("list.txt").write_bytes(b"a.png\n\ngone.png\nlost.png\n")
+    told: list[str] = []
+    list_photos(InputConfig(paths=("@list.txt",)), output_directory="out", on_left_out=told.append)
+    assert told == ["Of 3 paths in list.txt 2 are not there, the first in line 3: gone.png"]
+
+
 def test_no_list_folder_or_pattern_walks_a_whole_disk() -> None:
     with pytest.raises(ConfigError, match=r"line 2: /: is a whole disk"):
         listed(b"a.png\n/\n")
@@ -73,3 +113,18 @@ def test_a_pattern_with_brackets_says_how_they_are_escaped() -> None:
     write_photo(Path("trip [2]/a.png"), 1)
     with pytest.raises(ConfigError, match=r"brackets .* escaped, as in trip \[\[\]2\]/\[\*\]\.png"):
         list_photos(InputConfig(paths=("trip [2]/*.png",)), output_directory="out")
+
+
+@pytest.mark.parametrize("text", ["users", "users/**/*.png", "@list.txt"])
+def test_force_lets_a_whole_disk_be_looked_through(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "users/anna"))
+    write_photo(Path("users/ben/x.png"), 1)
+    Path("list.txt").write_text("users\n")
+    config = Config(input=InputConfig(paths=(text,)), output=OutputConfig(directory="out"))
+    with pytest.raises(ConfigError, match=r"a whole disk or all users' folders; .* or add --force"):
+        plan(config, model_hashes=no_models)
+    assert [photo.path for photo in plan(config, force=True, model_hashes=no_models).photos] == [
+        "users/ben/x.png"
+    ]

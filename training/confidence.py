@@ -30,6 +30,7 @@ from landmarks.geometry import FaceLandmarks
 from landmarks.predictor import predictor_path
 from pipeline.confidence import GOOD_LANDMARKS, RIGHT_IOU, Clues, read_clues
 from pipeline.config import load_config
+from pipeline.files import path_argument
 from pipeline.framing import frame_face
 from pipeline.jaw import overstepping
 from pipeline.photo import PhotoSegmenter
@@ -188,10 +189,12 @@ def reliability(figures: Float64Array, truth: NDArray[np.bool_], weight: Float64
 def main(arguments: list[str] | None = None) -> None:
     """Collect, fit, print; write ``rows.csv``."""
     parser = argparse.ArgumentParser(description="Fit the confidence and landmark quality of faces.")
-    parser.add_argument("--data", type=Path, required=True, help="folder of the extracted data sets")
-    parser.add_argument("--without-faces", type=Path, required=True, help="folder of photographs, no faces")
-    parser.add_argument("--out", type=Path, required=True, help="folder for rows.csv")
-    parser.add_argument("--config", type=Path, default=Path("configs/default.yaml"))
+    parser.add_argument("--data", type=path_argument, required=True, help="folder of the extracted data sets")
+    parser.add_argument(
+        "--without-faces", type=path_argument, required=True, help="folder of photographs, no faces"
+    )
+    parser.add_argument("--out", type=path_argument, required=True, help="folder for rows.csv")
+    parser.add_argument("--config", type=path_argument, help="default: default.yaml of the program")
     parser.add_argument("--every", type=int, default=1, help="take every so many photographs")
     options = parser.parse_args(arguments)
     segmenter = PhotoSegmenter.from_config(load_config(options.config, ["faces.select=main"]))

@@ -16,6 +16,7 @@ from landmarks.arrays import Float32Array
 from pipeline.caffe_format import CaffeNetwork
 from pipeline.caffe_format.layers import Layer
 from pipeline.caffe_format.writer import write_caffe
+from pipeline.files import path_argument
 from training.network import SKIP_BLOCKS, ConvUnit, FaceNetwork, InvertedResidual, Refinement
 from training.records import load_checkpoint
 from training.restore import restore
@@ -150,8 +151,8 @@ def export_checkpoint(checkpoint: Path, stem: Path) -> tuple[Path, Path]:
 def main() -> None:
     """Export the checkpoint named on the command line."""
     parser = argparse.ArgumentParser(description="Write a trained network in Caffe's format.")
-    parser.add_argument("checkpoint", type=Path, help="last.pt of a training run")
-    parser.add_argument("stem", type=Path, help="where to write, without .prototxt and .caffemodel")
+    parser.add_argument("checkpoint", type=path_argument, help="last.pt of a training run")
+    parser.add_argument("stem", type=path_argument, help="where to write, without .prototxt and .caffemodel")
     arguments = parser.parse_args()
     for path in export_checkpoint(arguments.checkpoint, arguments.stem):
         print(f"{path}: {path.stat().st_size} bytes")

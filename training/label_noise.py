@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from landmarks.arrays import Float32Array, Pixels
+from pipeline.files import path_argument
 from training.augment import NETWORK_SIZE_PX, crop_box
 from training.data import read_labels, read_prepared_landmarks, read_rgb
 from training.datasets import CELEBA_FOLDER, LFW_FOLDER, is_celeba_validation, is_lfw_validation
@@ -215,8 +216,8 @@ def summarise(measured: list[EdgeDistances]) -> str:
 def main() -> None:
     """Measure the held-out photographs of the data sets below ``--data``."""
     parser = argparse.ArgumentParser(description="Compare labels and predictions with clear edges.")
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--network", type=Path, default=Path("data/models/uncrop_256.caffemodel"))
+    parser.add_argument("--data", type=path_argument, required=True)
+    parser.add_argument("--network", type=path_argument, default=Path("data/models/uncrop_256.caffemodel"))
     options = parser.parse_args()
     sets = {CELEBA_FOLDER: is_celeba_validation, LFW_FOLDER: is_lfw_validation}
     found = [name for name in sets if (options.data / name).is_dir()]

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from pipeline.files import path_argument
+
 MAY_CHANGE = {
     "data", "out", "minutes", "steps", "evaluate_every_minutes", "encoder", "device", "precision", "workers"
 }  # fmt: skip
@@ -130,8 +132,8 @@ def describe(options: TrainOptions) -> dict[str, Any]:
 def parse_options(arguments: list[str] | None = None) -> TrainOptions:
     """Read the command line; every field of `TrainOptions` is an option of its name."""
     parser = argparse.ArgumentParser(description="Train the embedded face network.")
-    parser.add_argument("--data", type=Path, required=True, help="folder of the extracted data sets")
-    parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints, log, model")
+    parser.add_argument("--data", type=path_argument, required=True, help="folder of the extracted data sets")
+    parser.add_argument("--out", type=path_argument, required=True, help="folder for checkpoints, log, model")
     for item in fields(TrainOptions):
         if item.name in ("data", "out"):
             continue

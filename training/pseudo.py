@@ -21,6 +21,7 @@ from landmarks.arrays import Float32Array, Pixels
 from landmarks.finder import FaceFinder
 from landmarks.predictor import predictor_path
 from landmarks.selection import select_faces
+from pipeline.files import path_argument
 from training.augment import NETWORK_SIZE_PX, crop_box
 from training.data import read_rgb
 from training.export import load_network
@@ -100,10 +101,12 @@ def main() -> None:
     """Label the folders named on the command line."""
     parser = argparse.ArgumentParser(description="Label photographs by a trained network, where it is sure.")
     parser.add_argument(
-        "--teacher", type=Path, required=True, help="a run's last.pt, or an exported caffemodel"
+        "--teacher", type=path_argument, required=True, help="a run's last.pt, or an exported caffemodel"
     )
-    parser.add_argument("--photos", type=Path, nargs="+", required=True, help="folders of photographs")
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument(
+        "--photos", type=path_argument, nargs="+", required=True, help="folders of photographs"
+    )
+    parser.add_argument("--out", type=path_argument, required=True)
     options = parser.parse_args()
     network = load_network(options.teacher)
     for folder in options.photos:

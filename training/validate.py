@@ -20,6 +20,7 @@ import numpy as np
 
 from landmarks.arrays import Float32Array, Pixels
 from pipeline.config import load_config
+from pipeline.files import path_argument
 from pipeline.outline import outline_points
 from pipeline.photo import PhotoSegmenter
 from training.conditions import CONDITIONS, GROUPS, HARD, PLAIN, Photograph, ruin
@@ -190,9 +191,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description="Measure a network over the whole chain on held-out photographs."
     )
-    parser.add_argument("--data", type=Path, required=True, help="folder of the extracted data sets")
-    parser.add_argument("--out", type=Path, required=True, help="folder for rows.csv and the sheets")
-    parser.add_argument("--config", type=Path, default=Path("configs/default.yaml"))
+    parser.add_argument("--data", type=path_argument, required=True, help="folder of the extracted data sets")
+    parser.add_argument("--out", type=path_argument, required=True, help="folder for rows.csv and the sheets")
+    parser.add_argument("--config", type=path_argument, help="default: default.yaml of the program")
     parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--conditions", nargs="+", default=[PLAIN], choices=[*CONDITIONS, *GROUPS])
     parser.add_argument("--limit", type=int, default=0, help="photographs of each set, 0 for all")

@@ -22,35 +22,39 @@ from pipeline.evaluate.comparison import (
     write_sheet,
 )
 from pipeline.evaluate.sources import evaluate_faces, holds_faces
+from pipeline.files import path_argument
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument(
         "--predictions",
-        type=Path,
+        type=path_argument,
         metavar="PATH",
         help="output directory of a run, COCO file, or folder of masks",
     )
     parser.add_argument(
         "--truth",
-        type=Path,
+        type=path_argument,
         metavar="PATH",
         help="folder of true masks; or a COCO file, or the output directory of a run whose masks people have "
         "accepted and corrected: then faces are compared one by one, too",
     )
     parser.add_argument(
-        "--clips", type=Path, metavar="OUTPUT", help="say how still the masks of this run's clips stand"
+        "--clips",
+        type=path_argument,
+        metavar="OUTPUT",
+        help="say how still the masks of this run's clips stand",
     )
     parser.add_argument(
-        "--photos", type=Path, metavar="DIR", help="segment these first, and show them in the sheet"
+        "--photos", type=path_argument, metavar="DIR", help="segment these first, and show them in the sheet"
     )
-    parser.add_argument("--config", type=Path, metavar="YAML", help="how to segment them")
+    parser.add_argument("--config", type=path_argument, metavar="YAML", help="how to segment them")
     parser.add_argument(
         "--ignore-value", type=int, metavar="GREY", help="grey value of truth masks that is not scored"
     )
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="write a line a photograph")
-    parser.add_argument("--sheet", type=Path, metavar="FILE", help="write a picture of the worst")
+    parser.add_argument("--csv", type=path_argument, metavar="FILE", help="write a line a photograph")
+    parser.add_argument("--sheet", type=path_argument, metavar="FILE", help="write a picture of the worst")
     parser.add_argument(
         "--worst", type=_at_least_one, default=12, metavar="N", help="how many of the worst (default 12)"
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.errors import EXIT_OK, EXIT_SOME_FAILED, UsageError
 from pipeline.exports.registry import FORMATS, format_of
+from pipeline.files import path_argument
 
 if TYPE_CHECKING:
     from pipeline.exports.base import Format
@@ -19,7 +20,7 @@ _SPLIT_KEYS = ("hash", "folder", "person")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("output", type=Path, metavar="OUTPUT", help="the output directory of a run")
+    parser.add_argument("output", type=path_argument, metavar="OUTPUT", help="the output directory of a run")
     parser.add_argument(
         "--to",
         nargs="+",
@@ -29,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--root",
-        type=Path,
+        type=path_argument,
         metavar="DIR",
         help="file names start from here (default: as the run was given them)",
     )
@@ -101,7 +102,10 @@ def _target(options: argparse.Namespace) -> tuple[str, Path]:
         raise UsageError(f"--to {name}: no such format; there are {', '.join(FORMATS)}")
     if len(rest) > 1:
         raise UsageError(f"--to {' '.join(options.to)}: a format and one folder are expected")
-    return name, Path(rest[0]) if rest else options.output / "exports" / name
+    try:
+        return name, path_argument(rest[0]) if rest else options.output / "exports" / name
+    except argparse.ArgumentTypeError as error:
+        raise UsageError(f"--to {name}: {error}") from error
 
 
 def _notes(report: ExportReport, kind: type[Format], name: str, stored_grid: bool) -> list[str]:

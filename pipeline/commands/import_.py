@@ -5,15 +5,17 @@ from __future__ import annotations
 import argparse
 import getpass
 import sys
-from pathlib import Path
 
 from pipeline.errors import EXIT_OK, EXIT_SOME_FAILED, UsageError
 from pipeline.exports.registry import FORMATS, format_of
+from pipeline.files import path_argument
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("output", type=Path, metavar="OUTPUT", help="the output directory of the run")
+    parser.add_argument(
+        "output", type=path_argument, metavar="OUTPUT", help="the output directory of the run"
+    )
     parser.add_argument(
         "--from",
         dest="source",
@@ -23,11 +25,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="coco, fiftyone, cvat, label-studio, voc or yolo, and the file or folder",
     )
     parser.add_argument(
-        "--root", type=Path, metavar="DIR", help="file names in it start from here (as in the export)"
+        "--root",
+        type=path_argument,
+        metavar="DIR",
+        help="file names in it start from here (as in the export)",
     )
     parser.add_argument(
         "--photos",
-        type=Path,
+        type=path_argument,
         metavar="DIR",
         help="its photographs, to know them by content where it keeps no hash",
     )
@@ -45,9 +50,13 @@ def execute(options: argparse.Namespace) -> int:
     from pipeline.exports.importing import import_corrections  # noqa: PLC0415 - help needs no OpenCV
     from pipeline.exports.reader import RunReader  # noqa: PLC0415
 
-    name, path = options.source[0], Path(options.source[1])
+    name = options.source[0]
     if name not in FORMATS:
         raise UsageError(f"--from {name}: no such format; there are {', '.join(FORMATS)}")
+    try:
+        path = path_argument(options.source[1])
+    except argparse.ArgumentTypeError as error:
+        raise UsageError(f"--from {name}: {error}") from error
     if not path.exists():
         raise UsageError(f"--from {name} {path}: no such file or folder")
     reader = RunReader(options.output, root=options.root, grid=options.orientation or "run")

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from pipeline.errors import EXIT_OK, UsageError
+from pipeline.files import path_argument
 from pipeline.manifest.journal import MANIFEST_NAME
 from pipeline.manifest.reports import RETRY_NAME, failed, retry, summary
 from pipeline.manifest.schema import json_schema
@@ -24,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions.add_parser("schema", help="print the JSON Schema of a line of the manifest")
     for name, (_, explanation) in ACTIONS.items():
         action = actions.add_parser(name, help=explanation, description=explanation)
-        action.add_argument("output", type=Path, metavar="OUTPUT", help="the output directory")
+        action.add_argument("output", type=path_argument, metavar="OUTPUT", help="the output directory")
 
 
 def execute(options: argparse.Namespace) -> int:

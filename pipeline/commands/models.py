@@ -13,11 +13,11 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from pipeline.config import NetworkConfig
 from pipeline.environment import command_line
 from pipeline.errors import EXIT_INTERRUPTED, EXIT_NOTHING_DONE, EXIT_OK, ModelError
+from pipeline.files import path_argument
 from pipeline.models.catalogue import (
     OWN_LICENCE,
     ModelFiles,
@@ -35,8 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions.add_parser("fetch", help="download a network").add_argument("name", metavar="NAME")
     adding = actions.add_parser("add", help="take over files of your own under a name")
     adding.add_argument("name", metavar="NAME")
-    adding.add_argument("prototxt", metavar="PROTOTXT", type=Path)
-    adding.add_argument("caffemodel", metavar="CAFFEMODEL", type=Path)
+    adding.add_argument("prototxt", metavar="PROTOTXT", type=path_argument)
+    adding.add_argument("caffemodel", metavar="CAFFEMODEL", type=path_argument)
     actions.add_parser("verify", help="check the SHA-256 of every file").add_argument(
         "names", metavar="NAME", nargs="*"
     )

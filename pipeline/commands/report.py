@@ -6,13 +6,14 @@ import argparse
 from pathlib import Path
 
 from pipeline.errors import EXIT_OK, UsageError
+from pipeline.files import path_argument
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     add = parser.add_argument
-    add("output", type=Path, metavar="OUTPUT", help="the output directory of a run")
-    add("--to", type=Path, metavar="FILE", help="the page (default: OUTPUT/report.html)")
+    add("output", type=path_argument, metavar="OUTPUT", help="the output directory of a run")
+    add("--to", type=path_argument, metavar="FILE", help="the page (default: OUTPUT/report.html)")
     add(
         "--without-pictures",
         action="store_true",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import EXIT_OK, UsageError
+from pipeline.files import path_argument
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "stay as they are. Exit code: 0 stopped by a signal, 2 it could not start."
     )
     add = parser.add_argument
-    add("output", type=Path, metavar="OUTPUT", help="the output directory of a run")
+    add("output", type=path_argument, metavar="OUTPUT", help="the output directory of a run")
     add("--input", nargs="+", metavar="PATH", help="photographs without results as well, as for `run`")
     add("--port", type=int, default=0, metavar="N", help="port on 127.0.0.1 (default: any free one)")
     add("--who", metavar="NAME", help="who is judging (default: your user name)")

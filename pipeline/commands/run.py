@@ -14,6 +14,9 @@ from pipeline.version import __version__
 if TYPE_CHECKING:
     from pipeline.planning import Plan
 
+_DIGITS = 20
+"""Longer numbers are none that anybody means; Python itself refuses to read very long ones."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
@@ -90,10 +93,9 @@ def _short_options(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
         given["input"] = {"paths": options.input}
     if options.output is not None:
         given["output"] = {"directory": options.output}
-    if options.workers:
-        given["execution"] = {
-            "workers": int(options.workers) if options.workers.isdecimal() else options.workers
-        }
+    if options.workers is not None:
+        is_number = options.workers.isdecimal() and len(options.workers) < _DIGITS
+        given["execution"] = {"workers": int(options.workers) if is_number else options.workers}
     problems = [
         Problem("--input", printable(path), "is not UTF-8; put it into a list file: --input @list.txt")
         for path in options.input or ()

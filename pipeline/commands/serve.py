@@ -19,12 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Exit code: 0 stopped by a signal, 2 it could not start."
     )
     add = parser.add_argument
-    add(
-        "--config",
-        default="configs/default.yaml",
-        metavar="YAML",
-        help="configuration (default: %(default)s)",
-    )
+    add("--config", metavar="YAML", help="configuration (default: default.yaml of the program itself)")
     add("--host", metavar="ADDRESS", help="address to listen on (server.host)")
     add("--port", metavar="N", help="port, 0 for any free one (server.port)")
     add("--workers", metavar="N", help="photographs at once, or auto")

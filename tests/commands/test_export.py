@@ -129,6 +129,8 @@ def test_it_says_what_the_export_lacks(tmp_path: Path, capsys: pytest.CaptureFix
     [
         (["--to", "tiff"], "--to tiff: no such format; there are coco, yolo"),
         (["--to", "coco", "a", "b"], "a format and one folder are expected"),
+        (["--to", "coco", "~no-one/set"], "--to coco: ~no-one/set: there is no user no-one"),
+        (["--to", "coco", ""], "--to coco: a path is empty"),
         (["--to", "yolo", "--shapes", "masks"], "yolo holds polygons only"),
         (["--to", "coco", "--split", "2,3"], "two or three shares"),
         (["--to", "coco", "--root", "/elsewhere"], "does not lie below it"),

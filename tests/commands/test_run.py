@@ -128,6 +128,12 @@ def test_wrong_options(option: str) -> None:
     assert option in message
 
 
+@pytest.mark.parametrize("workers", ["", "0", "-1", "99999999", "9" * 5000, "two"])
+def test_a_wrong_number_of_workers_is_refused(workers: str, tmp_path: Path) -> None:
+    message = one_message(command("--dry-run", "--workers", workers, "--output", tmp_path / "out"), 2)
+    assert "error: command line: execution.workers: expected " in message
+
+
 def test_verbose_shows_the_traceback(tmp_path: Path) -> None:
     result = command("--verbose", "--input", tmp_path / "nowhere", "--output", tmp_path / "out")
     assert result.returncode == 2
