@@ -11,7 +11,7 @@ from pipeline.config import Config, InputConfig, OutputConfig
 from pipeline.errors import ConfigError
 from pipeline.inputs import list_photos
 from pipeline.lists import listed_paths
-from pipeline.runner import plan
+from pipeline.planning import plan
 from tests.stand_ins import no_models, write_photo
 
 
