@@ -162,9 +162,9 @@ def at_limit(faces: Iterable[FaceLandmarks], *, upsample: int) -> int:
 
     Parameters
     ----------
-    faces : iterable of FaceLandmarks
+    faces
         Found in one photograph.
-    upsample : int
+    upsample
         Times the search picture was doubled.
     """
     return sum(face.detection.box.side * 2**upsample < AT_LIMIT_PX for face in faces)

@@ -51,7 +51,7 @@ def select_faces(
     mode
         The face with the highest ``main_score``; the one with the largest detection box; all. The first one
         wins ties.
-    min_side_px : float
+    min_side_px
         Least `Box.side` of a detection; faces below it are left out before the choice is made.
 
     Returns
