@@ -24,7 +24,7 @@ from pipeline.yaml_text import read_yaml
 Positive = Annotated[int, Field(gt=0, le=2**31 - 1, strict=True)]
 AtOnce = Annotated[int, Field(gt=0, le=1024, strict=True)]
 """Processes or threads: more than any machine has cores is a slip of the finger."""
-
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Auto = Literal["auto"]
 NO_RESULT = "NO_RESULT"
 """Marks a key or section whose value shapes no result: a change of it leaves what was done done."""
@@ -37,8 +37,12 @@ RENAMED = {
     "crop.max_side_px": "network.max_side_px",
     "refine.jaw_penalty": "scores.jaw_penalty",
     "refine.jaw_support": "scores.jaw_support",
+    "network.upsample": "network.interpolation",
 }
 """Keys of earlier versions and their names of today; the old ones are still taken, with a warning."""
+
+RENAMED_VALUES = {"network.upsample": {"scores": "cubic"}}
+"""Old key -> its values that are called otherwise under the new one."""
 
 
 def _one_of(registry: Mapping[str, object]) -> AfterValidator:
@@ -134,15 +138,18 @@ class CropConfig(_Section):
 
 
 class NetworkConfig(_Section):
-    """The Caffe network and how crops are fed to it. ``max_side_px`` shrinks larger crops (upstream: 350)."""
+    """The Caffe network and how crops are fed to it. ``max_side_px`` shrinks larger crops (upstream: 350).
+
+    What is ``auto`` is as models.yaml recommends for the network; see `pipeline.models.settling`.
+    """
 
     model: PathText = "uncrop_256"
     weights: PathText | None = None
-    max_side_px: Positive | None = 350
+    max_side_px: Positive | Auto | None = "auto"
     scale: bool = True
-    upsample: Literal["scores", "nearest"] = "scores"
+    interpolation: Literal["cubic", "nearest"] | Auto = "auto"
     mirror: bool = False
-    batch_size: Annotated[Positive, NO_RESULT] = 8
+    batch_size: Annotated[Positive | Auto, NO_RESULT] = "auto"
 
 
 def _program_expanded(words: tuple[str, ...]) -> tuple[str, ...]:
@@ -172,10 +179,13 @@ class EngineConfig(_Section):
 
 
 class ScoresConfig(_Section):
-    """What is said to the network's scores before the decision; with 0 the network alone decides."""
+    """What is said to the network's scores before the decision; with 0 the network alone decides.
 
-    jaw_penalty: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 80.0
-    jaw_support: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+    ``auto`` is as of `NetworkConfig`.
+    """
+
+    jaw_penalty: NotNegative | Auto = "auto"
+    jaw_support: NotNegative | Auto = "auto"
     neighbours: bool = True
 
 
@@ -385,16 +395,20 @@ def _renamed(layer: Mapping[str, Any], source: str | None, problems: list[Proble
     renamed = dict(layer)
     for old, new in RENAMED.items():
         (old_section, old_key), (section, key) = old.split("."), new.split(".")
-        given, target = renamed.get(old_section), renamed.get(section) or {}
-        if not isinstance(given, dict) or old_key not in given or not isinstance(target, dict):
+        given = renamed.get(old_section)
+        if not isinstance(given, dict) or old_key not in given:
+            continue
+        kept = {name: given[name] for name in given if name != old_key}
+        target = kept if section == old_section else renamed.get(section) or {}
+        if not isinstance(target, dict):
             continue
         if source is not None and key in target:
             problems.append(Problem(source, old, f"is called {new} now, which is given too; keep that one"))
         elif source is not None:
             _log.warning("%s: %s is called %s now; the old name will go", source, old, new)
-        value = given[old_key]
-        renamed[old_section] = {name: given[name] for name in given if name != old_key}
-        renamed[section] = {key: value, **target}
+        value, values = given[old_key], RENAMED_VALUES.get(old, {})
+        renamed[old_section] = kept
+        renamed[section] = {key: values.get(value, value) if isinstance(value, str) else value, **target}
     return renamed
 
 

@@ -15,6 +15,7 @@ from pipeline.engines.factory import create_engine
 from pipeline.errors import ConfigError, ModelFormatError, ModelMissingError, Problem
 from pipeline.files import FileHashes, sha256_of
 from pipeline.models.catalogue import ModelFiles, resolve_model
+from pipeline.models.settling import network_settings
 from pipeline.network import FaceNetwork, face_channel_of
 
 _SIZES_TRIED = 33
@@ -74,6 +75,7 @@ def load_network(config: Config, known: FileHashes | None = None) -> FaceNetwork
         The engine cannot be had as asked.
     """
     model = resolve_model(config.network, known=known)
+    settings = network_settings(config)
     size_wh = input_size_wh(model)
     _check_scale(config, model)
     engine = create_engine(config.engine, model)
@@ -82,9 +84,9 @@ def load_network(config: Config, known: FileHashes | None = None) -> FaceNetwork
         engine,
         size_wh,
         scale=config.network.scale,
-        max_side_px=config.network.max_side_px,
+        max_side_px=settings.max_side_px,
         mirror=config.network.mirror,
-        batch_size=config.network.batch_size,
+        batch_size=settings.batch_size,
         face_channel=model.face_channel,
         model=model,
     )

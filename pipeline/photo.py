@@ -26,6 +26,7 @@ from pipeline.framing import frame_face
 from pipeline.images import read_photo
 from pipeline.jaw import held_to_jaw, overstepping
 from pipeline.loading import describe, load_finder, load_network
+from pipeline.models.settling import network_settings
 from pipeline.neighbours import without_neighbours
 from pipeline.network import FaceNetwork
 from pipeline.refine import refine_mask
@@ -55,6 +56,7 @@ class PhotoSegmenter:
         self.config = config
         self.finder = finder
         self.network = network
+        self._settings = network_settings(config)
         self._finding = threading.Lock()
         self._scoring = threading.Lock()
         self._closed = False
@@ -348,8 +350,8 @@ class PhotoSegmenter:
         self, face: FaceLandmarks, scores: CropScores, points: NDArray[Any], heads: Sequence[FaceLandmarks]
     ) -> tuple[FaceResult, Float32Array]:
         """The face, and its margin where the mask is set (zero elsewhere) for the instance map."""
-        settings = self.config.scores
-        others = [head.points for head in heads if head is not face] if settings.neighbours else []
+        settings, neighbours = self._settings, self.config.scores.neighbours
+        others = [head.points for head in heads if head is not face] if neighbours else []
         own = without_neighbours(scores, points, others)
         overstepped = overstepping(own.margin, own.to_grid(points))
         held = held_to_jaw(
@@ -360,7 +362,7 @@ class PhotoSegmenter:
             overstepped=overstepped,
         )
         refine = partial(refine_mask, **self.config.refine.model_dump())
-        mask, crop_margin = held.decide(upsample=self.config.network.upsample, refine=refine)
+        mask, crop_margin = held.decide(interpolation=settings.interpolation, refine=refine)
         inside = mask > 0
         score = float(probability(crop_margin[inside]).mean()) if inside.any() else 0.0
         soft = self.config.output.soft_masks

@@ -39,6 +39,7 @@ from pipeline.interruption import interruptible
 from pipeline.manifest.digest import result_digest
 from pipeline.manifest.journal import Manifest, read_run, write_run
 from pipeline.manifest.records import recorded_files
+from pipeline.models.settling import settled
 from pipeline.output_directory import locked, prepared
 from pipeline.outputs import remove_leftovers
 from pipeline.planning import ModelHashes, is_done, listed
@@ -100,6 +101,7 @@ def run(
         known = FileHashes()  # workers need not read the models' files once more to know them
         model_hashes = model_hashes or partial(hashes_of, known=known)
         factory = factory or partial(PhotoSegmenter.from_config, known=known)
+    config = settled(config)
     models = model_hashes(config)
     photos, left_out = listed(config, whole_disks=force)
     directory = Path(config.output.directory)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from landmarks.arrays import Float32Array, Pixels
 from pipeline.crop import FaceCrop
 
-Upsampling = Literal["scores", "nearest"]
+Interpolation = Literal["cubic", "nearest"]
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 
 
@@ -81,14 +81,18 @@ class CropScores:
         return replace(self, margin=self.margin + evidence)
 
     def decide(
-        self, *, upsample: Upsampling = "scores", refine: Callable[[Pixels], Pixels] = lambda mask: mask
+        self,
+        *,
+        interpolation: Interpolation = "cubic",
+        refine: Callable[[Pixels], Pixels] = lambda mask: mask,
     ) -> tuple[Pixels, Float32Array]:
         """Turn the scores into the mask of the crop.
 
         Parameters
         ----------
-        upsample
-            ``scores``: bring the margin to the crop's size, then decide, then refine: smooth edges.
+        interpolation
+            ``cubic``: bring the margin to the crop's size (by area where that is smaller), then decide, then
+            refine: smooth edges.
             ``nearest``: decide and refine on the network's grid, then bring the mask to the crop's size with
             nearest neighbours by way of the limited size, as face_seg.cpp does.
         refine
@@ -101,7 +105,7 @@ class CropScores:
         crop_margin
             (crop height, crop width) float32 margin.
         """
-        if upsample == "nearest":
+        if interpolation == "nearest":
             mask, crop_margin = refine(_positive(self.margin)), self.margin
             for size_wh in (self.limited_size_wh, self.crop.size_wh):
                 mask = _resize(mask, size_wh, cv2.INTER_NEAREST)

@@ -1,9 +1,10 @@
-"""Imports run one way, and importing a package costs next to nothing."""
+"""Imports run one way and cost next to nothing; docstrings and types of arrays are written in one way."""
 
 from __future__ import annotations
 
 import ast
 import functools
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -272,3 +273,112 @@ def test_the_caffe_worker_is_one_file_for_old_interpreters() -> None:
     allowed = set(sys.stdlib_module_names) | {"numpy", "caffe", "google"}
     assert _imports(name) <= allowed, "the worker runs where only Caffe and numpy are installed"
     ast.parse(MODULES[name].read_text("utf-8"), feature_version=(3, 6))
+
+
+Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+SECTION = re.compile(
+    r"^(Parameters|Attributes|Returns|Yields)\n-+\n(.*?)(?=\n\n\S[^\n]*\n-+\n|\Z)", re.M | re.S
+)
+
+
+def entries(docstring: str, section: str) -> list[str]:
+    """What stands at the margin of a numpydoc section: names, or for what is returned names or a type."""
+    return [
+        line
+        for name, body in SECTION.findall(docstring)
+        if name == section
+        for line in body.split("\n")
+        if line and not line.startswith(" ")
+    ]
+
+
+def definitions(tree: ast.Module) -> Iterator[tuple[Definition, str]]:
+    for node in ast.walk(tree):
+        if isinstance(node, Definition) and (docstring := ast.get_docstring(node)):
+            yield node, docstring
+
+
+def parameters(node: Definition) -> set[str]:
+    """What a function takes; of a class its constructor, and the fields of a dataclass."""
+    if isinstance(node, ast.ClassDef):
+        fields = {
+            item.target.id
+            for item in node.body
+            if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)
+        }
+        constructors = [
+            item for item in node.body if isinstance(item, ast.FunctionDef) and item.name == "__init__"
+        ]
+        return fields.union(*map(parameters, constructors))
+    taken = node.args
+    return {
+        argument.arg
+        for argument in (
+            *taken.posonlyargs,
+            *taken.args,
+            *taken.kwonlyargs,
+            *(part for part in (taken.vararg, taken.kwarg) if part),
+        )
+    }
+
+
+def faults(source: str) -> list[str]:
+    found = []
+    for node, docstring in definitions(ast.parse(source)):
+        names = [name for entry in entries(docstring, "Parameters") for name in entry.split(", ")]
+        found += [f"{node.name}: {name}" for name in names if name not in parameters(node)]
+        found += [
+            f"{node.name}: {entry}"
+            for section in ("Attributes", "Returns", "Yields")
+            for entry in entries(docstring, section)
+            if " : " in entry
+        ]
+    return found
+
+
+def test_what_is_wrong_in_a_docstring_is_seen() -> None:
+    docstring = (
+        "Do.\n\n    Parameters\n    ----------\n    {}\n        What.\n\n    Returns\n    -------\n    {}\n"
+    )
+    source = f'def do(first, *, second):\n    """{docstring}    """\n'
+    assert faults(source.format("first, second", "int")) == []
+    assert faults(source.format("first : int", "int")) == ["do: first : int"]
+    assert faults(source.format("third", "int")) == ["do: third"]
+    assert faults(source.format("first", "sum : int")) == ["do: sum : int"]
+
+
+@pytest.mark.parametrize("package", ["landmarks", "pipeline", "training", "benchmarks"])
+def test_docstrings_name_the_parameters_there_are_and_leave_types_to_the_signature(package: str) -> None:
+    found = {
+        str(file.relative_to(ROOT)): wrong
+        for file in sorted((ROOT / package).rglob("*.py"))
+        if (wrong := faults(file.read_text("utf-8")))
+    }
+    assert found == {}
+
+
+FOLDERS = ("landmarks", "pipeline", "training", "benchmarks", "tests", "data")
+ELSEWHERE = {
+    ("pipeline/exports/rle.py", "_Counts"),  # int64 lengths of runs
+    ("pipeline/exports/polygons.py", "Ring"),  # int32 corners: what OpenCV calls a contour
+    ("pipeline/caffe_format/onnx_graph.py", "Array"),  # of any kind: a constant of a graph
+}
+
+
+def names_given(file: Path) -> set[str]:
+    """Names that a module gives to ``NDArray[...]`` of one kind of numbers."""
+    return {
+        target.id
+        for node in ast.parse(file.read_text("utf-8")).body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Subscript)
+        if ast.unparse(node.value.value) in ("NDArray", "npt.NDArray")
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+
+
+def test_types_of_arrays_are_named_in_one_place() -> None:
+    files = [file for folder in FOLDERS for file in (ROOT / folder).rglob("*.py")]
+    found = {(str(file.relative_to(ROOT)), name) for file in files for name in names_given(file)}
+    here = {("landmarks/arrays.py", name) for name in ("Pixels", "Mask", "Float32Array", "Float64Array")}
+    assert found == here | ELSEWHERE

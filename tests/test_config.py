@@ -230,6 +230,23 @@ def test_keys_of_earlier_versions_are_taken_with_a_warning(
     assert wrong[new].startswith(f"--set {old}=wide")
 
 
+@pytest.mark.parametrize(
+    ("old", "new"), [("scores", "cubic"), ("nearest", "nearest"), ("wide", "wide"), ("auto", "auto")]
+)
+def test_what_was_upsample_of_the_network_is_its_interpolation(
+    old: str, new: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write(tmp_path, f"network: {{mirror: true, upsample: {old}}}\ndetector: {{upsample: 2}}")
+    if new == "wide":
+        assert f"{path}: network.interpolation: expected" in problems_of(path)["network.interpolation"]
+        return
+    config = load_config(path)
+    assert (config.network.interpolation, config.network.mirror, config.detector.upsample) == (new, True, 2)
+    assert "network.upsample is called network.interpolation now" in caplog.text
+    both = write(tmp_path, "network: {upsample: scores, interpolation: cubic}", "both.yaml")
+    assert "network.upsample" in problems_of(both)
+
+
 def test_an_old_key_beside_its_new_name_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path, "refine: {jaw_penalty: 3}\nscores: {jaw_penalty: 4}")
     assert problems_of(path) == {

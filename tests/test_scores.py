@@ -23,7 +23,7 @@ def scores_of(
 
 
 def test_nearest_decides_on_the_networks_grid() -> None:
-    mask, crop_margin = scores_of([[1, -1], [0, 2]], face(4, 4)).decide(upsample="nearest")
+    mask, crop_margin = scores_of([[1, -1], [0, 2]], face(4, 4)).decide(interpolation="nearest")
     assert mask.tolist() == [[255, 255, 0, 0]] * 2 + [[0, 0, 255, 255]] * 2
     assert crop_margin.tolist() == [[1, 1, -1, -1]] * 2 + [[0, 0, 2, 2]] * 2
 
@@ -36,7 +36,7 @@ def test_nearest_refines_before_and_passes_through_the_limited_size() -> None:
         return mask
 
     columns = [[1.0, -1.0, 1.0, -1.0, 1.0]] * 5
-    mask, _ = scores_of(columns, face(9, 9), (3, 3)).decide(upsample="nearest", refine=refine)
+    mask, _ = scores_of(columns, face(9, 9), (3, 3)).decide(interpolation="nearest", refine=refine)
     assert seen == [(5, 5)]
     assert mask.tolist() == [[255] * 3 + [0] * 3 + [0] * 3] * 9  # of five columns the limit keeps 0, 1 and 3
 

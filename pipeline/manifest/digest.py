@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 
 from pipeline.config import Config, shaping
+from pipeline.models.settling import settled
 
 RESULTS_VERSION = 1
 """Raised by every change of the program that changes results (a constant, a formula, a format): what was
@@ -16,7 +17,8 @@ made before is then made again instead of being taken for done."""
 def result_digest(config: Config, model_sha256: Mapping[str, str]) -> str:
     """Digest of all that shapes a photograph's result: program, configuration and models.
 
-    Keys of the configuration that are marked `pipeline.config.NO_RESULT` do not shape a result.
+    What the configuration leaves to the recommendations for the network counts as these say. Keys that are
+    marked `pipeline.config.NO_RESULT` do not shape a result.
 
     Parameters
     ----------
@@ -30,5 +32,7 @@ def result_digest(config: Config, model_sha256: Mapping[str, str]) -> str:
     str
         64 hex digits.
     """
-    text = json.dumps([RESULTS_VERSION, shaping(config), sorted(model_sha256.values())], sort_keys=True)
+    text = json.dumps(
+        [RESULTS_VERSION, shaping(settled(config)), sorted(model_sha256.values())], sort_keys=True
+    )
     return hashlib.sha256(text.encode()).hexdigest()

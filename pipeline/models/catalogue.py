@@ -7,12 +7,12 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pipeline.config import NetworkConfig
+from pipeline.config import NetworkConfig, NotNegative, Positive
 from pipeline.environment import command_line
 from pipeline.errors import ModelFormatError, ModelMissingError
 from pipeline.files import FileHashes
@@ -22,6 +22,26 @@ from pipeline.yaml_text import read_yaml
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 OWN_LICENCE = "your own files; their licence is not known to this program"
 _Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Recommended(BaseModel):
+    """Settings that belong to a network; those given here are for networks that models.yaml does not know.
+
+    Attributes
+    ----------
+    max_side_px, interpolation, batch_size
+        Keys of ``network``.
+    jaw_penalty, jaw_support
+        Keys of ``scores``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_side_px: Positive | None = 350
+    interpolation: Literal["cubic", "nearest"] = "cubic"
+    batch_size: Positive = 8
+    jaw_penalty: NotNegative = 80.0
+    jaw_support: NotNegative = 1.0
 
 
 class ModelEntry(BaseModel):
@@ -40,6 +60,7 @@ class ModelEntry(BaseModel):
     caffemodel_bytes: int | None
     classes: int
     face_channel: int
+    recommends: Recommended = Recommended()
     licence: str
 
 
