@@ -130,24 +130,27 @@ class ChunkOutputs:
             Track number of every face of the result.
         """
         pts = self._timeline.pts[frame.index]
+        mask = result.mask
         for kind, stream in self._streams.items():
-            stream.write(pts, self._picture(kind, frame, result, tracks))
+            stream.write(pts, self._picture(kind, frame, result, mask, tracks))
         root = Path(self._config.output.directory)
         for kind in sequence_kinds(self._config):
             path = root / kind / self._name / f"{frame.index:06d}.png"
-            write_atomically(path, [encode_picture(".png", self._picture(kind, frame, result, tracks))])
+            write_atomically(path, [encode_picture(".png", self._picture(kind, frame, result, mask, tracks))])
         for face, track in zip(result.faces, tracks, strict=True):
             for kind, picture in face_pictures(face, self._config.output):
                 path = root / kind / self._name / str(track) / f"{frame.index:06d}.png"
                 write_atomically(path, [encode_picture(".png", picture)])
 
-    def _picture(self, kind: str, frame: Frame, result: PhotoResult, tracks: Sequence[int]) -> NDArray[Any]:
+    def _picture(
+        self, kind: str, frame: Frame, result: PhotoResult, mask: NDArray[np.uint8], tracks: Sequence[int]
+    ) -> NDArray[Any]:
         """A frame of one stream, on the pixel grid that is asked for."""
         makers: dict[str, Callable[[], NDArray[Any]]] = {
-            "masks": lambda: result.mask,
-            "soft_masks": lambda: result.mask if result.alpha is None else result.alpha,
+            "masks": lambda: mask,
+            "soft_masks": lambda: mask if result.alpha is None else result.alpha,
             "instances": lambda: track_numbers(result.instances, tracks, wide=self._wide),
-            "overlays": lambda: overlay(frame.pixels, result.mask),
+            "overlays": lambda: overlay(frame.pixels, mask),
         }
         picture = makers[kind]()
         if kind in ("masks", "soft_masks") and self._config.video.format == "prores4444":

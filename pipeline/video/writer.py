@@ -12,11 +12,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import EncodingError
 from pipeline.video.containers import import_av
+from pipeline.video.ffv1 import FEW_SLICES, OPTIONS, flat_coder, slices_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +49,15 @@ class Form:
     part_format: str = "nut"
 
 
-_FFV1 = {"level": "3", "coder": "rice", "context": "0", "g": "1", "slices": "4", "slicecrc": "1"}
 # No B-frames: parts can be joined then, and with them x264 reads memory that it has not set: the first clip
 # of a process comes out in other bytes.
+_BT601 = 6  # the matrix of cv2.COLOR_RGB2YUV_I420; untagged, players take large frames for BT.709
 _X264 = {"bf": "0", "sc_threshold": "0", "x264-params": "repeat-headers=1"}
 
-FFV1_GREY = Form("ffv1", "gray", ".mkv", _FFV1)
+FFV1_GREY = Form("ffv1", "gray", ".mkv", OPTIONS)
 """Lossless bytes: masks 0/255, soft masks 0-255, up to 255 track numbers."""
 
-FFV1_GREY_16 = Form("ffv1", "gray16le", ".mkv", _FFV1)
+FFV1_GREY_16 = Form("ffv1", "gray16le", ".mkv", {**OPTIONS, "slices": str(FEW_SLICES)})
 """Lossless 16 bits: instance maps of more than 255 tracks."""
 
 H264_LOSSLESS = Form(
@@ -72,8 +74,8 @@ PRORES_4444 = Form(
 )
 """Colours with the mask as alpha, for compositing programs."""
 
-H264_PREVIEW = Form("libx264", "yuv420p", ".mp4", {**_X264, "crf": "21", "preset": "superfast"})
-"""The overlay, to look at."""
+H264_PREVIEW = Form("libx264", "yuv420p", ".mp4", {**_X264, "crf": "22", "preset": "ultrafast"})
+"""The overlay, to look at: quickly coded."""
 
 MASK_FORMS = {"ffv1": FFV1_GREY, "h264": H264_LOSSLESS, "prores4444": PRORES_4444}
 """``video.format`` of masks and soft masks; ``png`` writes numbered files instead."""
@@ -125,15 +127,21 @@ class StreamWriter:
         if form is H264_LOSSLESS and self._coded_wh != size_wh:
             pixel_format, self._coded_wh = "yuv444p", size_wh  # exact also at odd sizes
         self._pixel_format = pixel_format
+        coding = dict(form.options)
+        if form is FFV1_GREY:
+            coding["slices"] = str(slices_for(size_wh))
         options = muxer_options(form.part_format, time_base)
         self._container = av.open(str(path), mode="w", format=form.part_format, options=options)
         try:
-            stream: Any = self._container.add_stream(form.codec, rate=rate, options=dict(form.options))
+            stream: Any = self._container.add_stream(form.codec, rate=rate, options=coding)
             stream.width, stream.height = self._coded_wh
             stream.pix_fmt = pixel_format
             stream.time_base = stream.codec_context.time_base = time_base
             stream.codec_context.thread_count = 1
             stream.codec_context.color_range = 2 if form.is_full_range else 0
+            if form is H264_PREVIEW:
+                stream.codec_context.colorspace = _BT601
+                stream.codec_context.color_range = 1
             self._stream = stream
             self._container.start_encoding()
         except (av.error.FFmpegError, ValueError, OverflowError) as error:
@@ -143,6 +151,7 @@ class StreamWriter:
                 f"{form.codec} refuses frames of {width} x {height} pixels ({error}); "
                 "choose another video.format, or turn output.overlays off"
             ) from error
+        self._flat_coder = flat_coder(size_wh) if form is FFV1_GREY else None
 
     def __enter__(self) -> Self:
         return self
@@ -168,6 +177,15 @@ class StreamWriter:
         ValueError
             The picture does not fit the form or the size.
         """
+        if self._flat_coder is not None:
+            self._check_size(picture)
+            grey = np.ascontiguousarray(picture, np.uint8)
+            packet = self._av.Packet(self._flat_coder.packet(grey))
+            packet.stream, packet.time_base = self._stream, self._time_base
+            packet.pts = packet.dts = pts
+            packet.is_keyframe = True
+            self._container.mux(packet)
+            return
         frame = self._frame(picture)
         frame.pts = pts
         frame.time_base = self._time_base
@@ -182,10 +200,14 @@ class StreamWriter:
         finally:
             self._container.close()
 
-    def _frame(self, picture: NDArray[Any]) -> Any:
+    def _check_size(self, picture: NDArray[Any]) -> None:
         width, height = self._size_wh
         if picture.shape[:2] != (height, width):
             raise ValueError(f"a picture of {width} x {height} pixels is expected, got shape {picture.shape}")
+
+    def _frame(self, picture: NDArray[Any]) -> Any:
+        self._check_size(picture)
+        width, height = self._size_wh
         av, form = self._av, self._form
         if form is FFV1_GREY or form is FFV1_GREY_16:
             kind = np.uint8 if form is FFV1_GREY else np.dtype("<u2")
@@ -197,7 +219,8 @@ class StreamWriter:
             return av.VideoFrame.from_ndarray(np.ascontiguousarray(picture, np.uint8), format="rgba")
         added = (0, self._coded_wh[1] - height), (0, self._coded_wh[0] - width), (0, 0)
         padded = np.pad(picture, added, mode="edge") if self._coded_wh != self._size_wh else picture
-        return av.VideoFrame.from_ndarray(np.ascontiguousarray(padded, np.uint8), format="rgb24")
+        planes = cv2.cvtColor(np.asarray(padded, np.uint8), cv2.COLOR_RGB2YUV_I420)
+        return av.VideoFrame.from_ndarray(planes, format="yuv420p")
 
     def _luma(self, picture: NDArray[np.uint8]) -> Any:
         """A frame whose luma is the mask and whose chroma is grey: nothing is converted, nothing is lost."""
