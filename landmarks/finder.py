@@ -16,6 +16,7 @@ from landmarks.follow import Follower
 from landmarks.geometry import Detection, FaceLandmarks
 from landmarks.registry import create_detector, create_landmark_model, detector_files
 from landmarks.rescue import Rescue
+from landmarks.upright import TurnCheck
 
 AT_LIMIT_PX = 16
 """Faces whose box is smaller than this in the photograph (half of it with every doubling by ``upsample``) are
@@ -41,6 +42,8 @@ class FaceFinder:
     always
         Make all the harder searches on every photograph and add what they find, instead of making them where
         the first pass finds nothing, until one finds a face.
+    turns
+        Looks at how the faces found are turned; None: the detectors are believed.
     """
 
     def __init__(
@@ -50,11 +53,13 @@ class FaceFinder:
         *,
         rescue: Rescue | None = None,
         always: bool = False,
+        turns: TurnCheck | None = None,
     ) -> None:
         self._detectors = tuple(detectors)
         self._landmark_model = landmark_model
         self._rescue = rescue
         self._always = always
+        self._turns = turns
 
     @classmethod
     def load(
@@ -98,6 +103,7 @@ class FaceFinder:
             create_landmark_model("dlib", predictor),
             rescue=None if rescue == "never" else Rescue(settings),
             always=rescue == "always",
+            turns=TurnCheck() if _has_networks(order, rescue) else None,
         )
 
     def find(self, image: Pixels) -> tuple[FaceLandmarks, ...]:
@@ -118,13 +124,13 @@ class FaceFinder:
         ValueError
             ``image`` has another shape or dtype, or no pixels.
         """
-        detections = self.detect(image)
-        return tuple(self._landmark_model.predict(np.ascontiguousarray(image), detections))
+        image = _checked(image)
+        return tuple(self._landmark_model.predict(image, self.detect(image)))
 
     def find_in_first_pass(self, image: Pixels) -> tuple[FaceLandmarks, ...]:
         """What ``find`` gives without the harder searches, whatever ``rescue`` says."""
         image = _checked(image)
-        return tuple(self._landmark_model.predict(image, self._detect_first(image)))
+        return tuple(self._landmark_model.predict(image, self._upright(image, self._detect_first(image))))
 
     def follower(self) -> Follower:
         """What follows faces from frame to frame with this finder's landmark model."""
@@ -139,14 +145,22 @@ class FaceFinder:
         """The places of the faces of a photograph, as ``find`` takes them before it predicts landmarks."""
         image = _checked(image)
         found = self._detect_first(image)
-        if self._rescue is None or (found and not self._always):
-            return found
+        if self._rescue is not None and (self._always or not found):
+            found = found + self._rescued(image, self._rescue, found)
+        return self._upright(image, found)
+
+    def _rescued(self, image: Pixels, rescue: Rescue, found: list[Detection]) -> list[Detection]:
+        """What the harder searches add to what was found."""
         known = [Candidate.of(detection) for detection in found]
-        for search in self._rescue.searches():
+        for search in rescue.searches():
             known += merge(search(image), known=known)
             if known and not self._always:
                 break
-        return found + [face.detection() for face in known[len(found) :]]
+        return [face.detection() for face in known[len(found) :]]
+
+    def _upright(self, image: Pixels, found: list[Detection]) -> list[Detection]:
+        """What was found, turned as it looks best."""
+        return [self._turns.checked(image, one) for one in found] if self._turns else found
 
     def _detect_first(self, image: Pixels) -> list[Detection]:
         found: list[Detection] = []
@@ -175,6 +189,11 @@ def _checked(image: Pixels) -> Pixels:
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
         raise ValueError(f"image: (H, W, 3) uint8 RGB is expected, got {image.dtype} of shape {image.shape}")
     return np.ascontiguousarray(image)
+
+
+def _has_networks(order: Sequence[str], rescue: str) -> bool:
+    """Whether both networks that look at turns are among the files that the search needs anyway."""
+    return "joint" in order or rescue != "never"
 
 
 def model_files(order: Sequence[str], rescue: str) -> list[Path]:

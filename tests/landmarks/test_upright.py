@@ -1,0 +1,83 @@
+"""Faces that are said to be turned otherwise than they are, and those that are left as they are."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from landmarks.arrays import Pixels
+from landmarks.finder import FaceFinder
+from landmarks.geometry import Box, Detection
+from landmarks.predictor import predictor_path
+from landmarks.upright import SMALLEST_PX, SURE, TurnCheck
+from pipeline.framing import head_angle
+
+SAMPLES = Path(__file__).parents[2] / "data" / "samples"
+
+
+def read(name: str) -> Pixels:
+    return np.array(Image.open(SAMPLES / name).convert("RGB"))
+
+
+@pytest.fixture(scope="module")
+def check() -> TurnCheck:
+    return TurnCheck()
+
+
+@pytest.fixture(scope="module")
+def finder() -> FaceFinder:
+    return FaceFinder.load(predictor=predictor_path(), rescue="never")
+
+
+@pytest.mark.parametrize("name", ["astronaut.jpg", "grace_hopper.jpg", "obama.jpg", "obama_microphone.jpg"])
+@pytest.mark.parametrize("wrong", [90, 135, 180, 230])
+def test_a_turn_that_is_plainly_wrong_is_mended(
+    check: TurnCheck, finder: FaceFinder, name: str, wrong: int
+) -> None:
+    image = read(name)
+    (found,) = finder.detect(image)
+    said = replace(found, score=0.7, detector="centerface", angle=found.angle + wrong)
+    mended = check.checked(image, said)
+    assert abs(mended.angle) < 50  # the nearest of four quarter turns, placed anew
+    assert (mended.score, mended.detector) == (0.7, "centerface")
+    assert mended.box.iou(found.box) > 0.5
+    assert len(mended.keypoints) == 4
+
+
+def test_what_is_right_sure_small_or_of_other_detectors_stays(check: TurnCheck, finder: FaceFinder) -> None:
+    image = read("obama.jpg")
+    (found,) = finder.detect(image)
+    doubtful = replace(found, score=0.4, detector="blazeface@weak")
+    assert check.checked(image, doubtful) is doubtful
+    for wrong in (
+        Detection(found.box, SURE, "blazeface", 15.0),
+        Detection(found.box, 3.0, "hog", 180.0),
+        Detection(Box(0, 0, SMALLEST_PX - 1, SMALLEST_PX), 0.6, "centerface", 90.0),
+    ):
+        assert check.checked(image, wrong) is wrong
+    nothing = Detection(Box(0, 0, 90, 90), 0.6, "centerface", 90.0)
+    assert check.checked(np.full((90, 90, 3), 70, np.uint8), nothing) is nothing
+
+
+@pytest.mark.parametrize("turn", [1, 2, 3])
+def test_heads_in_a_turned_group_are_found_as_they_lie(finder: FaceFinder, turn: int) -> None:
+    """Six faces of 45 to 70 pixels."""
+    faces = finder.find(np.ascontiguousarray(np.rot90(read("group.jpg"), turn)))
+    assert len(faces) == 6
+    for face in faces:
+        lean = (head_angle(face.points) + 90 * turn + 180) % 360 - 180
+        assert abs(lean) < 45
+
+
+def test_a_search_by_hog_alone_needs_no_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> TurnCheck:
+        raise AssertionError("it was made")
+
+    monkeypatch.setattr("landmarks.finder.TurnCheck", refuse)
+    FaceFinder.load(predictor=predictor_path(), order=("hog",), rescue="never")
+    with pytest.raises(AssertionError, match="it was made"):
+        FaceFinder.load(predictor=predictor_path(), order=("hog",))
