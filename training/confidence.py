@@ -3,9 +3,9 @@
     python -m training.confidence --data DIR --without-faces PHOTOS --out OUT
 
 Faces of held-out photographs, as they are, ruined, turned and shrunk, are right where their mask shares
-`RIGHT_IOU` with the truth; what BlazeFace proposes in photographs without faces, before it is judged, is
-wrong, and counts `FALSE_SHARE` of all. Prints the weights for `pipeline.confidence`, and for every step of
-the scale how often it was right, on people that the weights were not fitted on.
+`RIGHT_IOU` with the truth; what BlazeFace and CenterFace propose in photographs without faces, before it is
+judged, is wrong, and counts `FALSE_SHARE` of all. Prints the weights for `pipeline.confidence`, and for every
+step of the scale how often it was right: by weights fitted on other people, and by those that are shipped.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, astuple, dataclass, fields
 from itertools import pairwise
 from pathlib import Path
@@ -26,9 +26,11 @@ from numpy.typing import NDArray
 from landmarks.arrays import Float64Array, Pixels
 from landmarks.blazeface import BlazeFace
 from landmarks.candidates import merge
+from landmarks.centerface import CenterFace
 from landmarks.geometry import FaceLandmarks
 from landmarks.predictor import predictor_path
-from pipeline.confidence import GOOD_LANDMARKS, RIGHT_IOU, Clues, read_clues
+from landmarks.views import scaled_view
+from pipeline.confidence import GOOD_LANDMARKS, LANDMARKS, RIGHT, RIGHT_IOU, Clues, read_clues, weighed
 from pipeline.config import load_config
 from pipeline.files import path_argument
 from pipeline.framing import frame_face
@@ -52,10 +54,10 @@ FALSE_SHARE = 0.05
 """So many of all finds are supposed to be false: of small faces in everyday pictures about so many are."""
 
 MOST_FALSE = 6
-"""Finds taken from one photograph without faces."""
+"""Finds of each network taken from one photograph without faces."""
 
 PROPOSED, LONGEST_PX = 0.25, 1280
-"""Least score of BlazeFace's finds in photographs without faces, and the longer side it searches."""
+"""Least score of finds in photographs without faces, and the longer side that is searched."""
 
 LANDMARK_CLUES = ("blazeface", "centerface", "other_detector", "held", "missed", "overstepped", "apart")
 
@@ -125,13 +127,15 @@ def true_rows(segmenter: PhotoSegmenter, photograph: Photograph, conditions: Ite
 
 def false_rows(segmenter: PhotoSegmenter, photographs: Iterable[Path]) -> Iterator[Row]:
     """Yield a row for what the detectors propose in photographs without faces, before they are judged."""
-    blazeface = BlazeFace()
+    blazeface, centerface = BlazeFace(), CenterFace()
     predictor = dlib.shape_predictor(str(predictor_path()))
     for path in photographs:
         image = read_rgb(path)
         longest_px = min(max(image.shape[:2]), LONGEST_PX)
-        proposed = blazeface.find_at_all_sizes(image, longest_px, threshold=PROPOSED)
-        for candidate in merge(proposed)[:MOST_FALSE]:
+        view = scaled_view(image, longest_px)
+        keen = merge(blazeface.find_at_all_sizes_of(view, threshold=PROPOSED))
+        strict = centerface.find_in(view, threshold=PROPOSED)
+        for candidate in keen[:MOST_FALSE] + strict[:MOST_FALSE]:
             box = candidate.box
             parts = predictor(image, dlib.rectangle(box.x, box.y, box.x_max - 1, box.y_max - 1)).parts()
             points = np.array([(part.x, part.y) for part in parts], np.int32)
@@ -209,18 +213,25 @@ def main(arguments: list[str] | None = None) -> None:
     false = np.array([row.condition == "false" for row in rows])
     weight = np.where(false, FALSE_SHARE / false.sum(), (1 - FALSE_SHARE) / (~false).sum())
     right = np.array([row.right for row in rows])
-    report("RIGHT", rows, tuple(field.name for field in fields(Clues)), right, weight)
+    report("RIGHT", rows, RIGHT, tuple(field.name for field in fields(Clues)), right, weight)
     known = [row for row in rows if row.landmarks_good is not None]
     good = np.array([bool(row.landmarks_good) for row in known])
-    report("LANDMARKS", known, LANDMARK_CLUES, good, np.full(len(known), 1 / len(known)))
+    report("LANDMARKS", known, LANDMARKS, LANDMARK_CLUES, good, np.full(len(known), 1 / len(known)))
 
 
 def report(
-    name: str, rows: list[Row], names: tuple[str, ...], truth: NDArray[np.bool_], weight: Float64Array
+    name: str,
+    rows: list[Row],
+    shipped: Mapping[str, float],
+    names: tuple[str, ...],
+    truth: NDArray[np.bool_],
+    weight: Float64Array,
 ) -> None:
-    """Print the weights of one figure and how they hold."""
+    """Print the weights of one figure and how they hold, and how the shipped ones do."""
     weights, figures = cross_checked(rows, names, truth, weight)
+    now = np.array([weighed(row.clues, shipped) for row in rows])
     print(f"{name} = {json.dumps(weights)}\n\n{reliability(figures, truth, weight)}\n")
+    print(f"As shipped:\n\n{reliability(now, truth, weight)}\n")
 
 
 def write_rows(directory: Path, rows: list[Row]) -> None:
