@@ -45,7 +45,7 @@ def lines(folder: Path) -> int:
 def kill_and_resume(folder: Path, executor: str, kills: int, seed: int) -> None:
     """Run until all is done, killed with photographs in hand; compare with an undisturbed run."""
     chance = random.Random(seed)
-    photos = PHOTOS_A_KILL * kills + 8
+    photos = PHOTOS_A_KILL * kills + 40  # so many that none of the kills comes too late
     for index in range(photos):
         write_photo(folder / "in" / f"{index:03}.png", index)
     (folder / "in" / "broken.png").write_bytes(b"text")
@@ -59,7 +59,7 @@ def kill_and_resume(folder: Path, executor: str, kills: int, seed: int) -> None:
         family = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
         process.kill()
         assert process.wait() == -9, f"kill {number} came too late: the run had ended"
-        _, alive = psutil.wait_procs(family, timeout=10)
+        _, alive = psutil.wait_procs(family, timeout=60)
         assert not alive, f"workers outlive their parent: {alive}"
     for name, output in ((executor, "out"), ("serial", "calm")):
         assert start(folder, name, output).wait() == 1  # the broken one

@@ -32,6 +32,7 @@ ORDERS = (
     "crash once",
     "sleep",
     "uncrop",
+    "wait",
 )
 """What the top left pixel of a photograph (250, 5 + index, 250) makes `Obedient` do."""
 
@@ -106,6 +107,9 @@ class Obedient(Bright):
                 os.kill(os.getpid(), signal.SIGSEGV)
         elif order == "sleep":
             time.sleep(0.3)
+        elif order == "wait":
+            while not Path(str(self.config.engine.cache_directory), "go on").exists():
+                time.sleep(0.01)
         return None
 
 

@@ -143,7 +143,7 @@ def test_weights_of_the_users_own_are_loaded_to_see(tmp_path: Path) -> None:
         loading.model_hashes(config)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_a_copy_of_the_program_with_a_truncated_detector_deletes_no_mask(tmp_path: Path) -> None:
     for part in ("landmarks", "pipeline", "configs", "data/models"):
         ignored = shutil.ignore_patterns("__pycache__", "downloads")

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "data" / "samples" / "grace_hopper.jpg"
 
 pytestmark = [
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(900),
     pytest.mark.skipif(
         sys.platform != "linux" or shutil.which("gcc") is None,
         reason="PRIVACY IS NOT TESTED: gcc on Linux is needed to build the recorder of connections",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import textwrap
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -146,7 +145,7 @@ def test_worker_that_prints_rubbish(command: Command, settings: Settings, narrow
     body = """
         import sys, time
         print("Welcome to the cluster! Your quota is used up.", flush=True)
-        time.sleep(60)
+        time.sleep(3000)
     """
     message = refusal(settings("caffe", caffe={"command": command(body)}), narrow_model)
     assert "it printed 'Welcome to the cluster!" in message
@@ -157,7 +156,7 @@ def test_worker_that_answers_rubbish(command: Command, settings: Settings, narro
         import sys, time
         sys.stdout.buffer.write(b"UNCROPC1" + b"HTML" + b"\\xff" * 8)
         sys.stdout.flush()
-        time.sleep(60)
+        time.sleep(3000)
     """
     message = refusal(settings("caffe", caffe={"command": command(body)}), narrow_model)
     assert "sent b'HTML' and 18446744073709551615 bytes where HELO was due" in message
@@ -171,24 +170,20 @@ def test_worker_that_hangs(
         import sys, time
         sys.stdout.write({magic!r})
         sys.stdout.flush()
-        time.sleep(60)
+        time.sleep(3000)
     """
-    start = time.monotonic()
     message = refusal(
         settings("caffe", caffe={"command": command(body), "start_timeout_seconds": 0.5}), narrow_model
     )
     assert "did not answer within 0.5 seconds (engine.caffe.start_timeout_seconds)" in message
-    assert time.monotonic() - start < 20
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a shell")
 @pytest.mark.parametrize("said", ["", "hello world"])
 def test_a_worker_behind_a_shell_that_hangs(said: str, settings: Settings, narrow_model: ModelFiles) -> None:
-    shell = ["sh", "-c", f"(echo {said}; sleep 60); true"] if said else ["sh", "-c", "sleep 60; true"]
-    start = time.monotonic()
+    shell = ["sh", "-c", f"(echo {said}; sleep 3000); true"] if said else ["sh", "-c", "sleep 3000; true"]
     message = refusal(settings("caffe", caffe={"command": shell, "start_timeout_seconds": 2}), narrow_model)
     assert ("printed 'hello world'" if said else "did not answer within 2 seconds") in message
-    assert time.monotonic() - start < 30
 
 
 def test_worker_of_another_protocol(

@@ -17,6 +17,9 @@ class Parrot:
         order, _, argument = request.partition(" ")
         if order == "sleep":
             time.sleep(float(argument))
+        elif order == "wait-for":
+            while not Path(argument).exists():
+                time.sleep(0.01)
         elif order == "die":
             os._exit(7)
         elif order == "die-once":

@@ -11,6 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.server.test_app import until_ready
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -23,8 +25,7 @@ def test_a_signal_lets_what_is_in_hand_finish(number: signal.Signals) -> None:
     found = re.search(r"http://127\.0\.0\.1:\d+", line)
     assert found, line
     url = found.group(0)
-    while httpx.get(f"{url}/readyz").status_code != 200:
-        time.sleep(0.05)
+    until_ready(url)
     content = (ROOT / "data/samples/obama.jpg").read_bytes()
     codes: list[int] = []
 
@@ -34,7 +35,7 @@ def test_a_signal_lets_what_is_in_hand_finish(number: signal.Signals) -> None:
 
     asking = threading.Thread(target=ask)
     asking.start()
-    while "uncrop_workers_busy 1.0" not in httpx.get(f"{url}/metrics").text and asking.is_alive():
+    while "uncrop_workers_busy 1.0" not in httpx.get(f"{url}/metrics", timeout=60).text and asking.is_alive():
         time.sleep(0.002)
     process.send_signal(number)
     asking.join()

@@ -58,7 +58,7 @@ def kill_and_resume(folder: Path, executor: str, kills: int, seed: int) -> None:
         family = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
         process.kill()
         assert process.wait() == -9, f"kill {number} came too late: the run had ended"
-        _, alive = psutil.wait_procs(family, timeout=10)
+        _, alive = psutil.wait_procs(family, timeout=60)
         assert not alive, f"workers outlive their parent: {alive}"
         now = files(folder)
         assert kept <= now, f"work was lost: {sorted(kept - now)}"
