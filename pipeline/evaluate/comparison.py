@@ -12,11 +12,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import UsageError
+from pipeline.errors import ImageReadError, UsageError
+from pipeline.formats import IMAGE_SUFFIXES
+from pipeline.images import read_photo
 from pipeline.metrics import Scores, compare
 
-_IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif"}
 _TILE_PX = 240
+_MOST_PIXELS = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ def masks_of(folder: Path, option: str) -> dict[str, Path]:
     """Name without image suffixes -> file, for all pictures of a folder and the folders below."""
     if not folder.is_dir():
         raise UsageError(f"{option} {folder}: no such folder")
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _IMAGE_SUFFIXES)
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
     if not found:
         raise UsageError(f"{option} {folder}: holds no pictures")
     keys = [_key(path.relative_to(folder)) for path in found]
@@ -104,7 +106,7 @@ def masks_of(folder: Path, option: str) -> dict[str, Path]:
 def _key(path: Path, *, once: bool = False) -> str:
     """The path without its image suffixes; ``once``: without one of two, or with its only one."""
     bare = path
-    while bare.suffix.lower() in _IMAGE_SUFFIXES:
+    while bare.suffix.lower() in IMAGE_SUFFIXES:
         bare = bare.with_suffix("")
     if not once:
         return bare.as_posix()
@@ -147,6 +149,15 @@ def _read_grey(path: Path) -> NDArray[np.uint8]:
     return np.asarray(mask, np.uint8)
 
 
+def _read_bgr(path: Path) -> NDArray[np.uint8] | None:
+    """A photograph as viewers show it, as it was segmented; None where it cannot be read."""
+    try:
+        photo = read_photo(path, max_pixels=_MOST_PIXELS)
+    except ImageReadError:
+        return None
+    return np.ascontiguousarray(photo.pixels[..., ::-1])
+
+
 def _size(mask: NDArray[np.uint8]) -> str:
     return f"{mask.shape[1]} x {mask.shape[0]}"
 
@@ -185,7 +196,7 @@ def _tile(result: PhotoScores, photo_path: Path | None) -> NDArray[np.uint8]:
         (0, 0, 255),
         (255,) * 3,
     )
-    photo = cv2.imread(str(photo_path)) if photo_path else None
+    photo = _read_bgr(photo_path) if photo_path else None
     if photo is not None and photo.shape[:2] == truth.shape:
         differs = truth != mask
         blend = photo.copy()

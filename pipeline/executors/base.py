@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 from pipeline.config import Config
-from pipeline.errors import PhotoError
-from pipeline.executors.leavings import content_sha256, settle_old_outputs
 from pipeline.executors.tasks import Task
-from pipeline.executors.worker import Outcome, Work, WorkerSettings, blank_of
-from pipeline.files import printable
-from pipeline.manifest.records import error_entry
-from pipeline.results import StageError
+from pipeline.executors.worker import Outcome, Work, WorkerSettings
 
 
 class Executor(Protocol):
@@ -94,21 +88,3 @@ class Attempt:
         """Draw the next task; None when they are used up."""
         task = next(tasks, None)
         return None if task is None else cls(task)
-
-    def failed(self, settings: WorkerSettings, error: PhotoError) -> Outcome:
-        """The outcome of a photograph that lost two workers; see `settle_old_outputs` for earlier outputs.
-
-        Raises
-        ------
-        OutputError
-            One cannot be removed.
-        """
-        if isinstance(self.task, Work):
-            return self.task.failed(settings, error)
-        output = settings.config.output
-        record = blank_of(self.task, settings)
-        message = f"{printable(self.task.path)}: {error}"
-        record["errors"] = [error_entry(StageError(error.stage, type(error).__name__, message))]
-        record["sha256"] = content_sha256(self.task.path)
-        settle_old_outputs(Path(output.directory), self.task, record)
-        return Outcome(self.task.name, record)

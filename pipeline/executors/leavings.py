@@ -36,7 +36,12 @@ def settle_old_outputs(directory: Path, task: Task, record: Record) -> None:
     if task.old_sha256 is None or record["sha256"] != task.old_sha256 or writing:
         remove_all_outputs(directory, task.name, task.old_files)
     else:
-        record["kept_files"] = sorted(file for file in task.old_files if (directory / file).is_file())
+        record["kept_files"] = kept_files(directory, task)
+
+
+def kept_files(directory: Path, task: Task) -> list[str]:
+    """The files of a task's earlier outputs that are there, in order."""
+    return sorted(file for file in task.old_files if (directory / file).is_file())
 
 
 def content_sha256(path: str) -> str | None:

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterator
 
 from pipeline.errors import EngineUnavailableError, PhotoError
+from pipeline.executors.aftermath import Aftermath
 from pipeline.executors.base import Attempt
 from pipeline.executors.tasks import Task
 from pipeline.executors.worker import Outcome, Work, WorkerSettings
@@ -20,8 +21,9 @@ _log = logging.getLogger(__name__)
 class Retries:
     """The photographs that wait: those that are tried again first, then new ones.
 
-    A photograph that loses its worker is tried once more, then it has failed. One whose worker died before it
-    began, or went for a reason of its own, does not count as tried.
+    A photograph that loses its worker is tried once more, then it has failed, and a worker that only reads
+    its bytes settles what is left of it (`Aftermath`). One whose worker died before it began, or went for a
+    reason of its own, does not count as tried.
 
     Parameters
     ----------
@@ -77,15 +79,16 @@ class Retries:
         self._waiting.append(attempt)
 
     def lost(self, attempt: Attempt, error: PhotoError) -> Outcome | None:
-        """The outcome of a photograph whose worker was lost over it; None if it is tried once more.
+        """The outcome of work whose worker was lost over it; None if there is more to do for it.
 
-        Raises
-        ------
-        OutputError
-            Outputs of an earlier result cannot be removed.
+        It is tried once more. What becomes of a photograph after that is settled by a third worker, too.
         """
-        if attempt.number > 1:
-            return attempt.failed(self._settings, error)
+        task = attempt.task
+        if attempt.number > 1 and isinstance(task, Work):
+            return task.failed(self._settings, error)
+        if attempt.number > 1 and isinstance(task, Task):
+            self._waiting.appendleft(Attempt(Aftermath(task, error), attempt.number))
+            return None
         _log.warning("%s: %s; trying it once more", ascii(attempt.task.path), error)
         self._waiting.append(Attempt(attempt.task, attempt.number + 1))
         return None

@@ -114,7 +114,8 @@ class Record(TypedDict):
 
     ``photo`` and ``root`` are readable texts; where these are not the paths themselves, ``photo_bytes`` and
     ``root_bytes`` are their bytes in hexadecimal digits. ``kept_files``: where the photograph failed, files
-    of an earlier result of the very same photograph. ``faces_at_limit``: how many faces of a photograph are
+    of an earlier result of the very same photograph, or, where it could not be read in time, of the content
+    that ``sha256`` then tells. ``faces_at_limit``: how many faces of a photograph are
     so small that others like them were probably not found. ``clip``: of clips that did not fail; their
     ``faces`` are empty.
     """

@@ -53,7 +53,7 @@ def probe_animation(path: str, *, max_pixels: int) -> Timeline:
 
 
 def read_animation(
-    path: str, timeline: Timeline, start: int, stop: int
+    path: str, timeline: Timeline, start: int, stop: int, *, background_rgb: tuple[int, int, int]
 ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
     """Yield place and pixels of frames; each builds on those before, so reading starts at the first."""
     with closing(_opened(path)) as image:
@@ -64,15 +64,15 @@ def read_animation(
             except (OSError, EOFError, SyntaxError, ValueError):
                 return
             if index >= start:
-                yield index, _as_shown(image)
+                yield index, _as_shown(image, background_rgb)
 
 
-def _as_shown(image: ImageFile.ImageFile) -> NDArray[np.uint8]:
-    """A frame as viewers show it: transparent pixels on white, colours in sRGB."""
+def _as_shown(image: ImageFile.ImageFile, background_rgb: tuple[int, int, int]) -> NDArray[np.uint8]:
+    """A frame as viewers show it: transparent pixels on a background, colours in sRGB."""
     profile = image.info.get("icc_profile")
     plain, alpha = without_alpha(image)
     decoded = Decoded(plain, alpha, profile if isinstance(profile, bytes) else None, str(image.format))
-    return as_shown(decoded, (255, 255, 255))[0]
+    return as_shown(decoded, background_rgb)[0]
 
 
 def _opened(path: str) -> ImageFile.ImageFile:

@@ -102,7 +102,7 @@ def read_frames(
     threads
         Of the decoder.
     background_rgb
-        What is seen through transparent pixels of numbered pictures, sRGB 0-255.
+        What is seen through transparent pixels of pictures, sRGB 0-255.
 
     Yields
     ------
@@ -121,7 +121,7 @@ def read_frames(
             path, timeline, start, stop, max_pixels=max_pixels, background_rgb=background_rgb
         )
     elif timeline.kind == "animation":
-        found = animation.read_animation(path, timeline, start, stop)
+        found = animation.read_animation(path, timeline, start, stop, background_rgb=background_rgb)
     else:
         for index, pixels, is_damaged in read_video(path, timeline, start, stop, threads=threads):
             yield Frame(index, pixels, is_damaged)

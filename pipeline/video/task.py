@@ -61,6 +61,7 @@ def clip_digests(config: Config, model_sha256: Mapping[str, str]) -> tuple[str, 
     whole = [result_digest(config, model_sha256), video, config.landmarks.read]
     search = [
         RESULTS_VERSION,
+        config.input.background,
         config.detector.model_dump(mode="json"),
         config.landmarks.model_dump(mode="json"),
         {key: video[key] for key in ("chunk_frames", "search_every")},

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from pipeline.cli import main
-from pipeline.evaluate.comparison import evaluate_folders, summarise
+from pipeline.evaluate.comparison import evaluate_folders, summarise, write_sheet
 from pipeline.metrics import compare
 
 
@@ -109,6 +109,20 @@ def test_command_writes_csv_and_sheet(tmp_path: Path, capsys: pytest.CaptureFixt
     sheet = cv2.imread(str(tmp_path / "worst.png"))
     assert sheet is not None
     assert sheet.shape == (264, 480, 3)
+
+
+def test_the_sheet_shows_photographs_as_they_were_segmented(tmp_path: Path) -> None:
+    for folder in ("truth", "out"):
+        save(tmp_path / folder / "a.png", square(5, side=240))
+    hidden = np.zeros((240, 240, 4), np.uint8)
+    hidden[:120] = (0, 0, 255, 255)  # below is black that nobody sees: transparent
+    (tmp_path / "photos").mkdir()
+    assert cv2.imwrite(str(tmp_path / "photos/a.png"), hidden)
+    (result,) = evaluate_folders(tmp_path / "out", tmp_path / "truth")
+    write_sheet(tmp_path / "sheet.png", [result], {"a": tmp_path / "photos/a.png"})
+    sheet = cv2.imread(str(tmp_path / "sheet.png"))
+    assert sheet is not None
+    assert (sheet[60, 60].tolist(), sheet[180, 60].tolist()) == ([0, 0, 255], [255, 255, 255])
 
 
 @pytest.mark.parametrize(

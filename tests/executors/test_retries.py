@@ -8,20 +8,21 @@ from pathlib import Path
 import pytest
 
 from pipeline.config import Config
-from pipeline.errors import EngineUnavailableError, WorkerLostError
+from pipeline.errors import EngineUnavailableError, TimeLimitError, WorkerLostError
+from pipeline.executors.aftermath import Aftermath
 from pipeline.executors.base import Attempt
 from pipeline.executors.retries import MAX_FAILED_STARTS, Retries
 from pipeline.executors.tasks import Task
-from pipeline.executors.worker import WorkerSettings
+from pipeline.executors.worker import Worker, WorkerSettings
 from tests import stand_ins
 
 CRASH = WorkerLostError("its worker crashed")
 
 
-def retries(directory: Path, *names: str) -> Retries:
+def retries(directory: Path, *tasks: str | Task) -> Retries:
     config = Config.model_validate({"output": {"directory": str(directory)}})
     settings = WorkerSettings(config, stand_ins.bright, "d" * 64, str(directory))
-    return Retries(settings, iter([Task(name, ".", name) for name in names]))
+    return Retries(settings, (Task(task, ".", task) if isinstance(task, str) else task for task in tasks))
 
 
 def taken(waiting: Retries) -> Attempt:
@@ -39,11 +40,37 @@ def test_a_photograph_is_tried_twice_and_has_failed_then(
     assert "'a.jpg': its worker crashed; trying it once more" in caplog.text
     second = taken(waiting)
     assert (second.task.path, second.number) == ("a.jpg", 2)
-    outcome = waiting.lost(second, CRASH)
-    assert outcome is not None
+    assert waiting.lost(second, CRASH) is None
+    third = taken(waiting)
+    assert isinstance(third.task, Aftermath)
+    outcome = third.task.run(Worker(waiting._settings))
     assert outcome.record is not None
     assert (outcome.record["status"], outcome.record["errors"][0]["type"]) == ("failed", "WorkerLostError")
     assert taken(waiting).task.path == "b.jpg"
+    assert waiting.next() is None
+
+
+def test_a_photograph_that_cannot_even_be_read_keeps_what_it_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a disk that does not answer: nothing but a worker touches it."""
+
+    def hangs(path: str) -> None:
+        pytest.fail("read outside of a worker")
+
+    monkeypatch.setattr("pipeline.executors.aftermath.content_sha256", hangs)
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "masks/a.png").touch()
+    old = Task("a.jpg", ".", "a.jpg", "5" * 64, ("masks/a.png", "overlays/a.jpg"), "5" * 64)
+    waiting = retries(tmp_path, old)
+    for _ in range(2):
+        assert waiting.lost(taken(waiting), CRASH) is None
+    outcome = waiting.lost(taken(waiting), TimeLimitError("took longer than 3 s"))
+    assert outcome is not None
+    assert outcome.record is not None
+    assert (outcome.record["status"], outcome.record["errors"][0]["type"]) == ("failed", "WorkerLostError")
+    assert outcome.record["kept_files"] == ["masks/a.png"]
+    assert outcome.record["sha256"] == "5" * 64  # what they are of
     assert waiting.next() is None
 
 
