@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from tests.engines.conftest import picture
 
 Settings = Callable[..., EngineConfig]
 Command = Callable[..., list[str]]
+Life = tuple[Path, Callable[[], None]]
 
 SMALL_CAFFE = """
 # As much of pycaffe as the worker uses. The "network" doubles its input; prints where C++ would.
@@ -145,7 +146,7 @@ def test_worker_that_prints_rubbish(command: Command, settings: Settings, narrow
     body = """
         import sys, time
         print("Welcome to the cluster! Your quota is used up.", flush=True)
-        time.sleep(3000)
+        time.sleep(60)
     """
     message = refusal(settings("caffe", caffe={"command": command(body)}), narrow_model)
     assert "it printed 'Welcome to the cluster!" in message
@@ -156,34 +157,62 @@ def test_worker_that_answers_rubbish(command: Command, settings: Settings, narro
         import sys, time
         sys.stdout.buffer.write(b"UNCROPC1" + b"HTML" + b"\\xff" * 8)
         sys.stdout.flush()
-        time.sleep(3000)
+        time.sleep(60)
     """
     message = refusal(settings("caffe", caffe={"command": command(body)}), narrow_model)
     assert "sent b'HTML' and 18446744073709551615 bytes where HELO was due" in message
 
 
+@pytest.fixture
+def life(tmp_path: Path) -> Iterator[Life]:
+    """A pipe that a worker opens, and a reader of it that comes back when nobody has it open any more."""
+    path = tmp_path / "life"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+
+    def wait_for_its_end() -> None:
+        os.set_blocking(reader, True)
+        while os.read(reader, 100):
+            pass
+
+    yield path, wait_for_its_end
+    os.close(reader)
+
+
+POSIX = pytest.mark.skipif(os.name != "posix", reason="needs a shell and named pipes")
+
+
+@POSIX
 @pytest.mark.parametrize("magic", ["", "UNCROPC1"])
 def test_worker_that_hangs(
-    magic: str, command: Command, settings: Settings, narrow_model: ModelFiles
+    magic: str, life: Life, command: Command, settings: Settings, narrow_model: ModelFiles
 ) -> None:
+    path, wait_for_its_end = life
     body = f"""
-        import sys, time
+        import signal, sys
+        life = open({str(path)!r}, "wb", 0)
+        life.write(b"begun")
         sys.stdout.write({magic!r})
         sys.stdout.flush()
-        time.sleep(3000)
+        signal.pause()
     """
-    message = refusal(
-        settings("caffe", caffe={"command": command(body), "start_timeout_seconds": 0.5}), narrow_model
-    )
-    assert "did not answer within 0.5 seconds (engine.caffe.start_timeout_seconds)" in message
+    caffe = {"command": command(body), "start_timeout_seconds": 2}
+    message = refusal(settings("caffe", caffe=caffe), narrow_model)
+    assert "did not answer within 2 seconds (engine.caffe.start_timeout_seconds)" in message
+    wait_for_its_end()
 
 
-@pytest.mark.skipif(os.name != "posix", reason="needs a shell")
+@POSIX
 @pytest.mark.parametrize("said", ["", "hello world"])
-def test_a_worker_behind_a_shell_that_hangs(said: str, settings: Settings, narrow_model: ModelFiles) -> None:
-    shell = ["sh", "-c", f"(echo {said}; sleep 3000); true"] if said else ["sh", "-c", "sleep 3000; true"]
+def test_a_worker_behind_a_shell_that_hangs(
+    said: str, life: Life, settings: Settings, narrow_model: ModelFiles
+) -> None:
+    path, wait_for_its_end = life
+    speaks = f"echo {said}" if said else "true"
+    shell = ["sh", "-c", f"exec 3>{path}; printf begun >&3; ({speaks}; tail -f /dev/null); true"]
     message = refusal(settings("caffe", caffe={"command": shell, "start_timeout_seconds": 2}), narrow_model)
     assert ("printed 'hello world'" if said else "did not answer within 2 seconds") in message
+    wait_for_its_end()
 
 
 def test_worker_of_another_protocol(
