@@ -6,8 +6,6 @@ V. Bazarevsky et al., "BlazeFace: Sub-millisecond Neural Face Detection on Mobil
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +19,7 @@ from landmarks.candidates import Candidate, merge, same_face
 from landmarks.geometry import Detection
 from landmarks.model_files import BLAZEFACE_FULL_RANGE, BLAZEFACE_SHORT_RANGE, own_file
 from landmarks.sessions import open_network
-from landmarks.views import View, halved_view, padded_view, scaled_view, upright_patch
+from landmarks.views import Finds, View, halved_view, padded_view, reduced_view, upright_patch
 
 SMALLEST_FACE_PX = 20
 """The short-range network finds boxes from this side on (all of 120 faces that HOG finds at 80 pixels)."""
@@ -90,24 +88,20 @@ class BlazeFace:
         Returns
         -------
         list of Candidate
-            In pixels of the photograph; a face appears several times.
+            In pixels of the photograph, the surest first; a face appears several times.
         """
-        return list(self._falling(view, threshold, name))
-
-    def _falling(self, view: View, threshold: float, name: str) -> Iterator[Candidate]:
-        """What is found in a view, by falling score."""
         canvas = padded_view(view, margin_px=16, multiple_px=32)
         scores, boxes = _run(self._short_range, canvas.pixels)
         anchors = _anchors(canvas.size_wh, _SHORT_RANGE_ANCHORS)
         kept = np.flatnonzero(scores >= threshold)
-        for i in kept[np.argsort(-scores[kept], kind="stable")].tolist():
-            yield canvas.to_photo_candidate(_candidate(boxes[i], anchors[i], float(scores[i]), name))
+        kept = kept[np.argsort(-scores[kept], kind="stable")]
+        return canvas.photo_candidates(_finds(boxes[kept], anchors[kept], scores[kept]), name)
 
     def find_at_all_sizes(
         self, image: Pixels, longest_px: float, *, threshold: float, name: str = "blazeface"
     ) -> list[Candidate]:
         """Faces from 20 pixels of the photograph scaled to ``longest_px`` up to those that fill it."""
-        return self.find_at_all_sizes_of(scaled_view(image, longest_px), threshold=threshold, name=name)
+        return self.find_at_all_sizes_of(reduced_view(image, longest_px), threshold=threshold, name=name)
 
     def find_at_all_sizes_of(
         self, view: View, *, threshold: float, name: str = "blazeface"
@@ -146,7 +140,7 @@ class BlazeFace:
     def found_near(self, image: Pixels, candidate: Candidate, *, threshold: float) -> Candidate | None:
         """The surest find in the upright neighbourhood of a candidate that is the same face, if any."""
         patch = upright_patch(image, candidate, _REFINE_SIDE_PX, _REFINE_SHARE)
-        found = self._falling(patch, threshold, candidate.detector)
+        found = self.find_in(patch, threshold=threshold, name=candidate.detector)
         return next((face for face in found if same_face(face, candidate)), None)
 
     def _central_score(self, pixels: Pixels, share: float) -> float:
@@ -235,21 +229,21 @@ def _anchors(size_wh: tuple[int, int], levels: tuple[tuple[int, int], ...]) -> n
     return np.concatenate(centres).astype(np.float32)
 
 
-def _candidate(
-    box: npt.NDArray[np.float32], anchor: npt.NDArray[np.float32], score: float, name: str
-) -> Candidate:
-    """The HOG-like box of one of the network's.
+def _finds(
+    boxes: npt.NDArray[np.float32], anchors: npt.NDArray[np.float32], scores: npt.NDArray[np.float64]
+) -> Finds:
+    """The HOG-like boxes of the network's.
 
     The network's numbers: centre x, y, width, height, then x, y of right eye, left eye, nose, mouth, right
     ear and left ear; all points relative to the anchor.
     """
-    centre, side = box[:2].astype(np.float64), float(box[2:4].mean())
-    points = box[4:12].astype(np.float64).reshape(4, 2)
-    eyes, nose = points[1] - points[0], points[2]
-    turn = math.atan2(eyes[1], eyes[0])
-    right, down = np.array([math.cos(turn), math.sin(turn)]), np.array([-math.sin(turn), math.cos(turn)])
-    centre += _NOSE_PULL * float((nose - centre) @ right) * right - _UP_SHIFT * side * down + anchor
-    keypoints = tuple((x, y) for x, y in (points + anchor).tolist())
-    return Candidate(
-        float(centre[0]), float(centre[1]), side, side, math.degrees(turn), score, name, keypoints
-    )
+    numbers = boxes.astype(np.float64)
+    centres, sides = numbers[:, :2], boxes[:, 2:4].mean(axis=1).astype(np.float64)
+    points = numbers[:, 4:12].reshape(-1, 4, 2)
+    eyes, noses = points[:, 1] - points[:, 0], points[:, 2]
+    turns = np.arctan2(eyes[:, 1], eyes[:, 0])
+    right = np.stack([np.cos(turns), np.sin(turns)], axis=1)
+    down = np.stack([-right[:, 1], right[:, 0]], axis=1)
+    pull = _NOSE_PULL * ((noses - centres) * right).sum(axis=1, keepdims=True)
+    centres = centres + (pull * right - _UP_SHIFT * sides[:, np.newaxis] * down + anchors)
+    return Finds(centres, sides, turns, scores, points + anchors[:, np.newaxis])

@@ -20,7 +20,7 @@ from landmarks.candidates import Candidate, merge
 from landmarks.geometry import Detection
 from landmarks.model_files import CENTERFACE, own_file
 from landmarks.sessions import open_network
-from landmarks.views import View, cut_view, padded_view, scaled_view
+from landmarks.views import Finds, View, cut_view, padded_view, scaled_view
 
 ACCEPTED = 0.5
 """Least score of a face where this network decides alone."""
@@ -102,12 +102,15 @@ class CenterFace:
             [x + (relative[:, 1] - 0.5) * sides[1], y + (relative[:, 0] - 0.5) * sides[0]], axis=-1
         )
         order = _distinct(np.stack([x, y, sides[1], sides[0]], axis=1), scores)
-        return [
-            canvas.to_photo_candidate(
-                _candidate(x[i], y[i], math.sqrt(sides[0, i] * sides[1, i]), keypoints[:, i], scores[i], name)
-            )
-            for i in order
-        ]
+        return canvas.photo_candidates(
+            _finds(
+                np.stack([x, y], axis=1)[order],
+                np.sqrt(sides[0] * sides[1])[order],
+                keypoints.swapaxes(0, 1)[order],
+                scores[order],
+            ),
+            name,
+        )
 
 
 class CenterFaceDetector:
@@ -139,16 +142,18 @@ class CenterFaceDetector:
         return [face.detection() for face in self._network.find_in(view, threshold=ACCEPTED)]
 
 
-def _candidate(
-    x: float, y: float, side: float, points: npt.NDArray[np.float64], score: float, name: str
-) -> Candidate:
-    """The HOG-like box of a find. Points: both eyes, nose, both corners of the mouth, x and y."""
-    left, right, nose = points[:3].tolist()
-    mouth = points[3:].mean(axis=0).tolist()
-    turn = math.atan2(right[1] - left[1], right[0] - left[0])
-    x, y = x - _DOWN_SHIFT * side * math.sin(turn), y + _DOWN_SHIFT * side * math.cos(turn)
-    keypoints = (tuple(left), tuple(right), tuple(nose), tuple(mouth))
-    return Candidate(x, y, _SIDE * side, _SIDE * side, math.degrees(turn), float(score), name, keypoints)
+def _finds(
+    centres: npt.NDArray[np.float64],
+    sides: npt.NDArray[np.float64],
+    points: npt.NDArray[np.float64],
+    scores: npt.NDArray[np.float64],
+) -> Finds:
+    """The HOG-like boxes of finds. Points (n, 5, 2): both eyes, nose, both corners of the mouth, x and y."""
+    eyes = points[:, 1] - points[:, 0]
+    turns = np.arctan2(eyes[:, 1], eyes[:, 0])
+    down = np.stack([-np.sin(turns), np.cos(turns)], axis=1)
+    keypoints = np.concatenate([points[:, :3], points[:, 3:].mean(axis=1, keepdims=True)], axis=1)
+    return Finds(centres + _DOWN_SHIFT * sides[:, np.newaxis] * down, _SIDE * sides, turns, scores, keypoints)
 
 
 def _distinct(boxes: npt.NDArray[np.float64], scores: npt.NDArray[np.float64]) -> list[int]:

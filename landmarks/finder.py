@@ -14,6 +14,8 @@ from landmarks.blazeface import BlazeFace
 from landmarks.candidates import Candidate, merge
 from landmarks.follow import Follower
 from landmarks.geometry import Detection, FaceLandmarks
+from landmarks.joint import JointDetector
+from landmarks.judge import Judge
 from landmarks.registry import create_detector, create_landmark_model, detector_files
 from landmarks.rescue import Rescue
 from landmarks.upright import TurnCheck
@@ -98,12 +100,14 @@ class FaceFinder:
         if rescue not in RESCUES:
             raise ValueError(f"rescue: one of {', '.join(RESCUES)} is expected, got {rescue!r}")
         settings = SearchSettings(max_side_px, upsample, cnn_max_side_px)
+        detectors = [create_detector(name, settings) for name in order]
+        judge = _judge_of(detectors) or (Judge.load() if _has_networks(order, rescue) else None)
         return cls(
-            [create_detector(name, settings) for name in order],
+            detectors,
             create_landmark_model("dlib", predictor),
-            rescue=None if rescue == "never" else Rescue(settings),
+            rescue=Rescue(settings, judge) if judge and rescue != "never" else None,
             always=rescue == "always",
-            turns=TurnCheck() if _has_networks(order, rescue) else None,
+            turns=TurnCheck(judge.blazeface, judge.centerface) if judge else None,
         )
 
     def find(self, image: Pixels) -> tuple[FaceLandmarks, ...]:
@@ -139,7 +143,8 @@ class FaceFinder:
             (face,) = self._landmark_model.predict(image, [candidate.detection()])
             return face
 
-        return Follower(predict, BlazeFace().confirm)
+        judge = _judge_of(self._detectors) or (self._rescue.judge if self._rescue else None)
+        return Follower(predict, (judge.blazeface if judge else BlazeFace()).confirm)
 
     def detect(self, image: Pixels) -> list[Detection]:
         """The places of the faces of a photograph, as ``find`` takes them before it predicts landmarks."""
@@ -184,6 +189,11 @@ def at_limit(faces: Iterable[FaceLandmarks], *, upsample: int) -> int:
     return sum(face.detection.box.side * 2**upsample < AT_LIMIT_PX for face in faces)
 
 
+def _judge_of(detectors: Sequence[Detector]) -> Judge | None:
+    """The judge whose networks a detector has loaded already."""
+    return next((one.judge for one in detectors if isinstance(one, JointDetector)), None)
+
+
 def _checked(image: Pixels) -> Pixels:
     """The photograph, contiguous; ValueError when it is none."""
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
@@ -205,4 +215,4 @@ def model_files(order: Sequence[str], rescue: str) -> list[Path]:
         One is missing.
     """
     files = [path for name in order for path in detector_files(name)]
-    return list(dict.fromkeys(files + ([] if rescue == "never" else Rescue.model_files())))
+    return list(dict.fromkeys(files + ([] if rescue == "never" else Judge.model_files())))

@@ -13,16 +13,20 @@ from pathlib import Path
 
 from landmarks.arrays import Pixels
 from landmarks.base import SearchSettings
-from landmarks.blazeface import SHRINK, BlazeFace, BlazeFaceDetector, candidates_at_first
+from landmarks.blazeface import SHRINK, candidates_at_first
 from landmarks.candidates import Candidate, distinct, merge, same_face
-from landmarks.centerface import TILE_PX, CenterFace, CenterFaceDetector
+from landmarks.centerface import TILE_PX
 from landmarks.geometry import Detection
 from landmarks.judge import DOUBTED_TURN_DEGREES, Judge
-from landmarks.views import View, cut_view, scaled_view
+from landmarks.views import View, cut_view, reduced_view, scaled_view
 
 COARSE_PIXELS, COARSE_SHARE, WIDE_SHARE = 200_000, 1 / 24, 1 / 9
 """The coarse look sees this many pixels, or this share of those of a large photograph; the last one of
 photographs so wide that ``max_side_px`` lets BlazeFace see less than a quarter of their size."""
+
+PORTRAIT_SHARE, PORTRAIT_PIXELS, PORTRAIT_COARSER = 0.2, 500_000, 0.4
+"""Where BlazeFace clearly sees a face of the first share of the short side, in a photograph of so many
+pixels, the coarse look sees only this part of its own: others are seldom much smaller."""
 
 WHOLE_PIXELS = 1_500_000
 """A fine look at the whole photograph sees at most this many; larger ones are seen in full where the coarse
@@ -42,6 +46,10 @@ SMALL_IN_VIEW_PX = 24
 """Side below which what the coarse look sees calls for a finer one: there, faces look better, and smaller
 ones may be beside them."""
 
+ALONE_BESIDE_CLEAR = 0.5
+"""Beside a portrait that both see clearly, finds of BlazeFace alone below this score are left out: sleeves,
+collars and shadows."""
+
 MOST_DOUBTS = 60
 """Doubtful places of one photograph that are looked at again, the surest first."""
 
@@ -56,6 +64,11 @@ class JointDetector:
     settings
         ``upsample`` and, for BlazeFace's part, ``max_side_px`` are used.
 
+    Attributes
+    ----------
+    judge
+        Holds the networks; the harder searches share it.
+
     Raises
     ------
     FileNotFoundError, RuntimeError
@@ -64,14 +77,12 @@ class JointDetector:
 
     def __init__(self, settings: SearchSettings) -> None:
         self._settings = settings
-        self._blazeface = BlazeFace()
-        self._centerface = CenterFace()
-        self._judge = Judge(self._blazeface, self._centerface)
+        self.judge = Judge.load()
 
     @staticmethod
     def model_files() -> list[Path]:
         """Paths of the models."""
-        return BlazeFaceDetector.model_files() + CenterFaceDetector.model_files()
+        return Judge.model_files()
 
     def find(self, image: Pixels) -> list[Detection]:
         """Faces from about 16 pixels on, the surest first; see `landmarks.base.Detector`."""
@@ -79,8 +90,13 @@ class JointDetector:
 
     def candidates(self, image: Pixels) -> list[Candidate]:
         """The faces that `find` gives, as they turn."""
-        proposed = candidates_at_first(self._blazeface, image, self._settings)
-        seen = self._seen_by_centerface(image)
+        proposed = candidates_at_first(self.judge.blazeface, image, self._settings)
+        portrait_px = PORTRAIT_SHARE * min(image.shape[:2])
+        portraits = [face for face in proposed if face.side >= portrait_px and face.score >= GOOD_BOX]
+        seen = self._seen_by_centerface(image, portraits)
+        clear = any(
+            face.score >= AGREED and same_face(face, portrait) for face in seen for portrait in portraits
+        )
         faces: list[Candidate] = []
         doubts = 0
         for candidate in seen:
@@ -93,7 +109,9 @@ class JointDetector:
                 faces += distinct([face], known=faces)
         for candidate in distinct(proposed, known=faces):
             other = next((other for other in seen if same_face(candidate, other)), None)
-            face = self._judge.convinced(image, candidate, seen=other.score if other else None)
+            if clear and other is None and candidate.score < ALONE_BESIDE_CLEAR:
+                continue
+            face = self.judge.convinced(image, candidate, seen=other.score if other else None)
             if face is not None:
                 faces += distinct([face], known=faces)
         return sorted(faces, key=lambda face: -face.score)
@@ -101,34 +119,37 @@ class JointDetector:
     def _decided(self, image: Pixels, candidate: Candidate, twin: Candidate | None) -> Candidate | None:
         """What CenterFace saw, with BlazeFace's find at the same place if there is one."""
         if twin is None or twin.score < GOOD_BOX or candidate.score < AGREED:
-            return self._judge.convinced(image, candidate, seen=candidate.score)
+            return self.judge.convinced(image, candidate, seen=candidate.score)
         if _turn_is_sure(twin, candidate):
             return twin
-        return self._judge.turned_best(image, twin)
+        return self.judge.turned_best(image, twin)
 
-    def _seen_by_centerface(self, image: Pixels) -> list[Candidate]:
+    def _seen_by_centerface(self, image: Pixels, portraits: list[Candidate]) -> list[Candidate]:
         """What CenterFace sees, each place at the scale at which it looks best, the surest first."""
         limit_px = self._settings.max_side_px
         is_wide = limit_px is not None and max(image.shape[:2]) > SHRINK * limit_px
         share = WIDE_SHARE if is_wide else COARSE_SHARE
-        coarse = self._scaled(image, max(COARSE_PIXELS, share * _pixels(image)))
-        seen = self._centerface.find_in(coarse, threshold=HINT)
+        pixels = max(COARSE_PIXELS, share * _pixels(image))
+        if portraits and _pixels(image) >= PORTRAIT_PIXELS:
+            pixels *= PORTRAIT_COARSER
+        coarse = self._scaled(image, pixels)
+        seen = self.judge.centerface.find_in(coarse, threshold=HINT)
         small_px = SMALL_IN_VIEW_PX * coarse.scale
         hints = [face for face in seen if face.side < small_px]
         clear = any(face.score >= AGREED for face in seen)
         if coarse.scale <= 1 or (clear and not hints):
             return seen
         whole = self._scaled(image, WHOLE_PIXELS)
-        seen += self._centerface.find_in(whole, threshold=HINT)
+        seen += self.judge.centerface.find_in(whole, threshold=HINT)
         if whole.scale > 1:
             for part in _parts(image, [face for face in merge(seen) if face.side < small_px]):
-                seen += self._centerface.find_in(part, threshold=HINT)
+                seen += self.judge.centerface.find_in(part, threshold=HINT)
         return merge(seen)
 
     def _scaled(self, image: Pixels, pixels: float) -> View:
         """The photograph with at most so many pixels; with ``upsample``, of the doubled photograph."""
         scale = min(math.sqrt(pixels / _pixels(image)), 1.0) * 2.0**self._settings.upsample
-        return scaled_view(image, max(image.shape[:2]) * scale)
+        return reduced_view(image, max(image.shape[:2]) * scale)
 
 
 def _pixels(image: Pixels) -> int:

@@ -9,12 +9,14 @@ faces; ``benchmarks.detection`` measures what they give.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from statistics import fmean
+from typing import Self
 
 from landmarks.arrays import Pixels
-from landmarks.blazeface import SMALL_SHARE, BlazeFace
+from landmarks.blazeface import SMALL_SHARE, BlazeFace, BlazeFaceDetector
 from landmarks.candidates import Candidate
-from landmarks.centerface import CenterFace
+from landmarks.centerface import CenterFace, CenterFaceDetector
 from landmarks.views import upright_patch
 
 SURE = 0.6
@@ -77,13 +79,29 @@ class Judge:
 
     Parameters
     ----------
-    blazeface
-    centerface
+    blazeface, centerface
+        Attributes of the same names, for whoever searches with the same networks.
     """
 
     def __init__(self, blazeface: BlazeFace, centerface: CenterFace) -> None:
-        self._blazeface = blazeface
-        self._centerface = centerface
+        self.blazeface = blazeface
+        self.centerface = centerface
+
+    @classmethod
+    def load(cls) -> Self:
+        """Load both networks.
+
+        Raises
+        ------
+        FileNotFoundError, RuntimeError
+            A network is missing or damaged.
+        """
+        return cls(BlazeFace(), CenterFace())
+
+    @staticmethod
+    def model_files() -> list[Path]:
+        """Paths of the models."""
+        return BlazeFaceDetector.model_files() + CenterFaceDetector.model_files()
 
     def convinced(
         self, image: Pixels, candidate: Candidate, *, seen: float | None = None
@@ -130,8 +148,8 @@ class Judge:
         patch = upright_patch(image, candidate, _PATCH_PX, _PATCH_SHARE)
         return _Glance(
             candidate,
-            self._centerface.score_at(patch, candidate),
-            self._blazeface.found_near(image, candidate, threshold=_LEAST_SEARCH),
+            self.centerface.score_at(patch, candidate),
+            self.blazeface.found_near(image, candidate, threshold=_LEAST_SEARCH),
         )
 
     def _decided(self, image: Pixels, glance: _Glance, seen: float | None) -> Candidate | None:
@@ -140,10 +158,14 @@ class Judge:
         if support >= SURE:
             return placed
         small = placed.side < SMALL_SHARE * min(image.shape[:2])
-        look = self._blazeface.confirm(image, placed)
-        if support + CONFIRMING_WEIGHT * look >= (NEEDED_SMALL if small else NEEDED):
+        needed = NEEDED_SMALL if small else NEEDED
+        may_be_veiled = not small and glance.keen >= VEILED_SEARCH
+        if support + CONFIRMING_WEIGHT < needed and not may_be_veiled:
+            return None  # whatever a second look of BlazeFace said
+        look = self.blazeface.confirm(image, placed)
+        if support + CONFIRMING_WEIGHT * look >= needed:
             return placed
-        if small or glance.keen < VEILED_SEARCH or look < VEILED / 2:
+        if not may_be_veiled or look < VEILED / 2:
             return None
-        looks = [self._blazeface.confirm(image, placed, share) for share in VEILED_SHARES]
+        looks = [self.blazeface.confirm(image, placed, share) for share in VEILED_SHARES]
         return placed if fmean(looks) >= VEILED else None

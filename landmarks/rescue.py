@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 
 import cv2
 import numpy as np
 
 from landmarks.arrays import Pixels
 from landmarks.base import SearchSettings
-from landmarks.blazeface import BlazeFace, BlazeFaceDetector, search_side_px
+from landmarks.blazeface import search_side_px
 from landmarks.candidates import Candidate, distinct, same_place
-from landmarks.centerface import CenterFace, CenterFaceDetector
 from landmarks.judge import Judge
-from landmarks.views import View, padded_view, scaled_view, turned_view
+from landmarks.views import View, padded_view, reduced_view, turned_view
 
 WEAK_BLAZEFACE, WEAK_CENTERFACE = 0.15, 0.15
 """Least scores of candidates: low, since each is looked at again."""
@@ -36,23 +34,13 @@ class Rescue:
     ----------
     settings
         Sets the size of the picture that is searched.
-
-    Raises
-    ------
-    FileNotFoundError, RuntimeError
-        A network is missing or damaged.
+    judge
+        Its networks search, too.
     """
 
-    def __init__(self, settings: SearchSettings) -> None:
+    def __init__(self, settings: SearchSettings, judge: Judge) -> None:
         self._settings = settings
-        self._blazeface = BlazeFace()
-        self._centerface = CenterFace()
-        self._judge = Judge(self._blazeface, self._centerface)
-
-    @staticmethod
-    def model_files() -> list[Path]:
-        """Paths of the models."""
-        return BlazeFaceDetector.model_files() + CenterFaceDetector.model_files()
+        self.judge = judge
 
     def searches(self) -> Iterator[Search]:
         """Give the searches, from cheap to dear, for one photograph; what they return is believed, each once.
@@ -67,40 +55,42 @@ class Rescue:
         by_score = sorted(search(image), key=lambda candidate: -candidate.score)
         places = distinct(by_score, same_place, known=looked)[:MOST_LOOKS]
         looked += places
-        faces = [self._judge.convinced(image, place) for place in places]
+        faces = [self.judge.convinced(image, place) for place in places]
         return distinct(face for face in faces if face is not None)
 
     def _weak(self, image: Pixels) -> list[Candidate]:
         """The first pass again with a low threshold."""
-        return self._blazeface.find_at_all_sizes(
+        return self.judge.blazeface.find_at_all_sizes(
             image, search_side_px(image, self._settings), threshold=WEAK_BLAZEFACE, name="blazeface@weak"
         )
 
     def _even_light(self, image: Pixels) -> list[Candidate]:
         """BlazeFace on the photograph with its local contrast evened out."""
-        view = scaled_view(image, search_side_px(image, self._settings))
+        view = reduced_view(image, search_side_px(image, self._settings))
         even = View(even_light(view.pixels), view.to_photo)
-        return self._blazeface.find_at_all_sizes_of(even, threshold=WEAK_BLAZEFACE, name="blazeface@clahe")
+        return self.judge.blazeface.find_at_all_sizes_of(
+            even, threshold=WEAK_BLAZEFACE, name="blazeface@clahe"
+        )
 
     def _padded(self, image: Pixels) -> list[Candidate]:
         """CenterFace on the photograph in a margin: faces that fill it or are cut by it get an outline."""
-        view = padded_view(scaled_view(image, PADDED_SIDE_PX), margin_px=PADDED_SIDE_PX // 3)
-        return self._centerface.find_in(view, threshold=WEAK_CENTERFACE, name="centerface@pad")
+        view = padded_view(reduced_view(image, PADDED_SIDE_PX), margin_px=PADDED_SIDE_PX // 3)
+        return self.judge.centerface.find_in(view, threshold=WEAK_CENTERFACE, name="centerface@pad")
 
     def _upsampled(self, image: Pixels) -> list[Candidate]:
         """BlazeFace at twice the size: faces of half the size."""
-        view = scaled_view(image, 2 * search_side_px(image, self._settings))
-        return self._blazeface.find_in(view, threshold=WEAK_BLAZEFACE, name="blazeface@up")
+        view = reduced_view(image, 2 * search_side_px(image, self._settings))
+        return self.judge.blazeface.find_in(view, threshold=WEAK_BLAZEFACE, name="blazeface@up")
 
     def _turned(self, image: Pixels) -> list[Candidate]:
         """BlazeFace on the turned photograph, coarsely."""
         found = []
         for side_px in (TURNED_SIDE_PX, TURNED_SMALL_SIDE_PX):
-            view = scaled_view(image, side_px)
+            view = reduced_view(image, side_px)
             for degrees in TURNS_DEGREES:
                 name = f"blazeface@rot{degrees:+d}"
                 turned = turned_view(view, degrees)
-                found += self._blazeface.find_in(turned, threshold=WEAK_BLAZEFACE, name=name)
+                found += self.judge.blazeface.find_in(turned, threshold=WEAK_BLAZEFACE, name=name)
         return found
 
 

@@ -39,17 +39,14 @@ _LEAST = 0.03
 class TurnCheck:
     """Looks at faces again in all four quarter turns, where the one that was found is in doubt.
 
-    Holds ONNX Runtime sessions, which can't be pickled: make one in every process.
-
-    Raises
-    ------
-    FileNotFoundError, RuntimeError
-        The weights are missing or damaged.
+    Parameters
+    ----------
+    blazeface, centerface
     """
 
-    def __init__(self) -> None:
-        self._blazeface = BlazeFace()
-        self._centerface = CenterFace()
+    def __init__(self, blazeface: BlazeFace, centerface: CenterFace) -> None:
+        self._blazeface = blazeface
+        self._centerface = centerface
 
     def checked(self, image: Pixels, detection: Detection) -> Detection:
         """The detection, or the same face turned as it looks clearly better; turned ones are placed anew.

@@ -14,6 +14,31 @@ from landmarks.candidates import Candidate
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Finds:
+    """What a network sees in a view: n square boxes that turn with their faces, in pixels of the view.
+
+    Parameters
+    ----------
+    centres
+        (n, 2); x, y.
+    sides
+        (n,)
+    turns
+        (n,); radians, clockwise.
+    scores
+        (n,); 0 to 1.
+    keypoints
+        (n, 4, 2); as in ``Candidate``.
+    """
+
+    centres: Float64Array
+    sides: Float64Array
+    turns: Float64Array
+    scores: Float64Array
+    keypoints: Float64Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class View:
     """A picture made of a photograph.
 
@@ -38,7 +63,8 @@ class View:
     @property
     def scale(self) -> float:
         """Pixels of the photograph per pixel of the view."""
-        return math.sqrt(abs(float(np.linalg.det(self.to_photo[:, :2]))))
+        (a, b, _), (c, d, _) = self.to_photo.tolist()
+        return math.sqrt(abs(a * d - b * c))
 
     @property
     def angle(self) -> float:
@@ -46,7 +72,7 @@ class View:
         return math.degrees(math.atan2(self.to_photo[1, 0], self.to_photo[0, 0]))
 
     def photo_points(self, points: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """Take (n, 2) points x, y of the view to the photograph."""
+        """Take (..., 2) points x, y of the view to the photograph."""
         return np.asarray(points, np.float64) @ self.to_photo[:, :2].T + self.to_photo[:, 2]
 
     def to_photo_candidate(self, candidate: Candidate) -> Candidate:
@@ -64,6 +90,21 @@ class View:
             else (),
         )
 
+    def photo_candidates(self, finds: Finds, name: str) -> list[Candidate]:
+        """Take what a network found in the view to the photograph, in the order given."""
+        angles = (np.degrees(finds.turns) + self.angle + 180) % 360 - 180
+        return [
+            Candidate(x, y, side, side, angle, score, name, tuple(map(tuple, points)))
+            for (x, y), side, angle, score, points in zip(
+                self.photo_points(finds.centres).tolist(),
+                (finds.sides * self.scale).tolist(),
+                angles.tolist(),
+                finds.scores.tolist(),
+                self.photo_points(finds.keypoints).tolist(),
+                strict=True,
+            )
+        ]
+
 
 def scaled_view(image: Pixels, longest_px: float) -> View:
     """The photograph with its longer side made ``longest_px`` long (at least one pixel each side).
@@ -80,9 +121,28 @@ def scaled_view(image: Pixels, longest_px: float) -> View:
     return View(pixels, np.array([[width / size[0], 0.0, 0.0], [0.0, height / size[1], 0.0]]))
 
 
+def reduced_view(image: Pixels, longest_px: float) -> View:
+    """``scaled_view`` for looks of networks: made smaller by halves, then linearly, five times as fast.
+
+    Halves by linear sampling are means of four pixels (of an odd side the last pixel counts a little less).
+    """
+    height, width = image.shape[:2]
+    ratio = longest_px / max(height, width)
+    if ratio >= 1:
+        return scaled_view(image, longest_px)
+    size = (max(round(width * ratio), 1), max(round(height * ratio), 1))
+    pixels = image
+    while min(pixels.shape[0] // size[1], pixels.shape[1] // size[0]) >= 2:
+        half = (pixels.shape[1] // 2, pixels.shape[0] // 2)
+        pixels = np.asarray(cv2.resize(pixels, half, interpolation=cv2.INTER_LINEAR), np.uint8)
+    if (pixels.shape[1], pixels.shape[0]) != size:
+        pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR), np.uint8)
+    return View(pixels, np.array([[width / size[0], 0.0, 0.0], [0.0, height / size[1], 0.0]]))
+
+
 def halved_view(view: View) -> View:
-    """The view at half the size, made smaller by pixel area."""
-    half = scaled_view(view.pixels, max(view.size_wh) / 2)
+    """The view at half the size."""
+    half = reduced_view(view.pixels, max(view.size_wh) / 2)
     return View(half.pixels, _chained(half.to_photo, view.to_photo))
 
 
@@ -140,8 +200,8 @@ def upright_patch(image: Pixels, candidate: Candidate, size_px: int, share: floa
     if x >= x_max or y >= y_max:
         return View(np.zeros((size_px, size_px, 3), np.uint8), to_photo)
     part = image[y:y_max, x:x_max]
-    # Linear sampling alone would skip pixels: first shrink by area to about the size that is sampled.
-    source = scaled_view(part, max(part.shape[:2]) * min(1.5 / scale, 1.0))
+    # Linear sampling alone would skip pixels: first shrink to about the size that is sampled.
+    source = reduced_view(part, max(part.shape[:2]) * min(1.5 / scale, 1.0))
     source_to_photo = source.to_photo + np.array([[0, 0, x], [0, 0, y]])
     photo_to_source = np.asarray(cv2.invertAffineTransform(source_to_photo), np.float64)
     to_source = _chained(to_photo, photo_to_source)

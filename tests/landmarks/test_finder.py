@@ -12,6 +12,7 @@ from PIL import Image
 from landmarks.finder import FaceFinder
 from landmarks.geometry import FaceLandmarks
 from landmarks.predictor import predictor_path
+from landmarks.sessions import open_network
 
 SAMPLES = Path(__file__).parents[2] / "data" / "samples"
 SINGLE_FACES = {  # middle of the face, x, y
@@ -192,6 +193,19 @@ def test_rescue_when_hog_finds_nothing(astronaut: np.ndarray) -> None:
     rescued = FaceFinder.load(predictor=predictor_path(), order=("hog",), cnn_max_side_px=90)
     (face,) = rescued.find(np.rot90(astronaut[:256, 100:356]))
     assert face.detection.detector.startswith("blazeface@")
+
+
+def test_each_network_is_loaded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+
+    def counting(path: Path, **options: bool) -> object:
+        opened.append(path.name)
+        return open_network(path, **options)
+
+    for module in ("blazeface", "centerface"):
+        monkeypatch.setattr(f"landmarks.{module}.open_network", counting)
+    FaceFinder.load(predictor=predictor_path(), rescue="always").follower()
+    assert sorted(opened) == ["blazeface_full_range.onnx", "blazeface_short_range.onnx", "centerface.onnx"]
 
 
 def test_rescue_always_adds_without_repeating(astronaut: np.ndarray) -> None:

@@ -15,7 +15,7 @@ from landmarks.blazeface import BlazeFace
 from landmarks.candidates import Candidate
 from landmarks.centerface import OVERLAP_PX, TILE_PX, CenterFace
 from landmarks.geometry import Detection
-from landmarks.joint import COARSE_PIXELS, WHOLE_PIXELS, JointDetector
+from landmarks.joint import COARSE_PIXELS, PORTRAIT_COARSER, WHOLE_PIXELS, JointDetector
 from landmarks.judge import Judge
 from landmarks.views import scaled_view, turned_view
 
@@ -124,9 +124,13 @@ def test_the_fine_look_is_made_where_it_pays(
         return find_in(self, view, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(CenterFace, "find_in", counting)
-    large = np.asarray(cv2.resize(astronaut, (1200, 1200), interpolation=cv2.INTER_CUBIC), np.uint8)
-    joint.find(large)
-    assert max(seen) <= 1.02 * COARSE_PIXELS
+    portrait = astronaut[:360, 60:420]
+    large = np.asarray(cv2.resize(portrait, (1200, 1200), interpolation=cv2.INTER_CUBIC), np.uint8)
+    assert len(joint.find(large)) == 1
+    assert max(seen) <= 1.02 * COARSE_PIXELS * PORTRAIT_COARSER
+    seen.clear()
+    assert len(joint.find(_with_heads(_background(1200, 1200), _head(astronaut, 150), [(500, 600)]))) == 1
+    assert COARSE_PIXELS * PORTRAIT_COARSER < max(seen) <= 1.02 * COARSE_PIXELS
     seen.clear()
     places = [(300 + 150 * step, 500) for step in range(5)]
     joint.find(_with_heads(_background(1200, 1200), _head(astronaut, 30), places))

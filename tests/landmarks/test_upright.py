@@ -10,8 +10,11 @@ import pytest
 from PIL import Image
 
 from landmarks.arrays import Pixels
+from landmarks.blazeface import BlazeFace
+from landmarks.centerface import CenterFace
 from landmarks.finder import FaceFinder
 from landmarks.geometry import Box, Detection
+from landmarks.judge import Judge
 from landmarks.predictor import predictor_path
 from landmarks.upright import SMALLEST_PX, SURE, TurnCheck
 from pipeline.framing import head_angle
@@ -25,7 +28,7 @@ def read(name: str) -> Pixels:
 
 @pytest.fixture(scope="module")
 def check() -> TurnCheck:
-    return TurnCheck()
+    return TurnCheck(BlazeFace(), CenterFace())
 
 
 @pytest.fixture(scope="module")
@@ -74,10 +77,10 @@ def test_heads_in_a_turned_group_are_found_as_they_lie(finder: FaceFinder, turn:
 
 
 def test_a_search_by_hog_alone_needs_no_networks(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse() -> TurnCheck:
+    def refuse() -> Judge:
         raise AssertionError("it was made")
 
-    monkeypatch.setattr("landmarks.finder.TurnCheck", refuse)
+    monkeypatch.setattr("landmarks.finder.Judge.load", refuse)
     FaceFinder.load(predictor=predictor_path(), order=("hog",), rescue="never")
     with pytest.raises(AssertionError, match="it was made"):
         FaceFinder.load(predictor=predictor_path(), order=("hog",))

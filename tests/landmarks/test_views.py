@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from landmarks.candidates import Candidate
-from landmarks.views import View, padded_view, scaled_view, turned_view, upright_patch
+from landmarks.views import View, padded_view, reduced_view, scaled_view, turned_view, upright_patch
 
 
 def _photo_with_spot(x: int, y: int, size_wh: tuple[int, int] = (120, 80)) -> np.ndarray:
@@ -58,6 +59,22 @@ def test_scaled_view_of_the_same_size_is_the_photograph() -> None:
 def test_scaled_view_keeps_a_pixel_of_thin_photographs() -> None:
     view = scaled_view(np.zeros((1, 3000, 3), np.uint8), 100)
     assert view.size_wh == (100, 1)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    width=st.integers(60, 400),
+    height=st.integers(60, 400),
+    share=st.floats(0.04, 1.4),
+    seed=st.integers(0, 9),
+)
+def test_reduced_view_shows_what_scaled_view_shows(width: int, height: int, share: float, seed: int) -> None:
+    rough = np.random.default_rng(seed).integers(0, 256, (height // 20, width // 20, 3), np.uint8)
+    photo = np.asarray(cv2.resize(rough, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
+    quick, exact = (make(photo, max(width, height) * share) for make in (reduced_view, scaled_view))
+    assert quick.size_wh == exact.size_wh
+    np.testing.assert_array_equal(quick.to_photo, exact.to_photo)
+    assert np.abs(quick.pixels.astype(int) - exact.pixels).mean() < 4
 
 
 def test_padding_is_black_and_a_multiple() -> None:
