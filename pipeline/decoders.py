@@ -13,7 +13,9 @@ from PIL import Image, ImageFile
 
 from pipeline.colour import described_profile
 from pipeline.decoded import Decoded, without_alpha
-from pipeline.deep import PNG_SIGNATURE, TiffTags, is_deep_png, png_chunks, read_deep_png, read_deep_tiff
+from pipeline.deep.png import PNG_SIGNATURE, is_deep_png, png_chunks, read_deep_png
+from pipeline.deep.tiff import read_deep_tiff
+from pipeline.deep.tiff_tags import TiffTags
 from pipeline.depth import to_8_bits
 from pipeline.formats import PILLOW_FORMATS, sniff_format
 from pipeline.plugins import pillow_name
