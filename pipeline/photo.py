@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from os import PathLike
 from typing import Any, Self
 
@@ -13,25 +12,24 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from landmarks.arrays import Float32Array, Pixels
-from landmarks.finder import FaceFinder, at_limit
+from landmarks.arrays import Pixels
+from landmarks.base import Finder
+from landmarks.finder import at_limit
 from landmarks.geometry import FaceLandmarks
 from landmarks.selection import select_faces
-from pipeline.confidence import LANDMARKS, RIGHT, read_clues, weighed
 from pipeline.config import Config
 from pipeline.crop import FaceCrop
+from pipeline.decision import decide_face
 from pipeline.errors import DetectionError, EngineError, PhotoError, SegmentationError
 from pipeline.files import FileHashes
+from pipeline.frame_size import checked_size_wh
 from pipeline.framing import frame_face
 from pipeline.images import read_photo
-from pipeline.jaw import held_to_jaw, overstepping
 from pipeline.loading import describe, load_finder, load_network
 from pipeline.models.settling import network_settings
-from pipeline.neighbours import without_neighbours
 from pipeline.network import FaceNetwork
-from pipeline.refine import refine_mask
 from pipeline.results import FaceResult, PhotoResult, StageError, Status
-from pipeline.scores import CropScores, probability
+from pipeline.scores import CropScores
 from pipeline.stages import Stages
 from pipeline.uncrop import uncrop_instances, uncrop_mask
 
@@ -52,7 +50,7 @@ class PhotoSegmenter:
         Scores crops.
     """
 
-    def __init__(self, config: Config, finder: FaceFinder, network: FaceNetwork) -> None:
+    def __init__(self, config: Config, finder: Finder, network: FaceNetwork) -> None:
         self.config = config
         self.finder = finder
         self.network = network
@@ -122,7 +120,7 @@ class PhotoSegmenter:
             An image is not (H, W, 3) uint8.
         """
         for image in images:
-            stages, size_wh = Stages(), _size_wh(image)
+            stages, size_wh = Stages(), checked_size_wh(image)
             try:
                 yield self.segment(image, stages)
             except (PhotoError, EngineError) as error:
@@ -218,14 +216,14 @@ class PhotoSegmenter:
             A stage failed for the photograph as a whole.
         """
         stages, heads = stages or Stages(), faces if heads is None else heads
-        frame_size_wh = _size_wh(image)
+        size_wh = checked_size_wh(image)
         errors: list[StageError] = []
         with stages.stage("crop"):
             pairs = self._crop(image, faces, errors)
         with stages.stage("network"):
             scored = self.score(pairs, errors)
         with stages.stage("uncrop"):
-            result = self.decide(scored, frame_size_wh, errors=errors, heads=heads)
+            result = self.decide(scored, size_wh, errors=errors, heads=heads)
         if errors and not result.faces:
             message = f"none of {len(faces)} faces could be segmented; the first: {errors[0].message}"
             raise SegmentationError(message, stage=errors[0].stage)
@@ -236,7 +234,7 @@ class PhotoSegmenter:
             with stages.stage("uncrop"):
                 believed = [(face, scores) for face, scores in scored if not _is_one_of(face, doubted)]
                 known = [head for head in heads if not _is_one_of(head, doubted)]
-                result = self.decide(believed, frame_size_wh, errors=errors, heads=known)
+                result = self.decide(believed, size_wh, errors=errors, heads=known)
         return replace(result, timings=stages.rounded(6))
 
     def describe(self) -> dict[str, Any]:
@@ -251,7 +249,7 @@ class PhotoSegmenter:
 
     def _find_all(self, image: Pixels) -> Sequence[FaceLandmarks]:
         """The faces found, wanted or not."""
-        _size_wh(image)
+        checked_size_wh(image)
         try:
             with self._finding:
                 return self.finder.find(image)
@@ -261,7 +259,7 @@ class PhotoSegmenter:
     def _wanted(self, found: Sequence[FaceLandmarks], image: Pixels) -> tuple[FaceLandmarks, ...]:
         """Those of the faces found that are to be segmented."""
         faces = self.config.faces
-        return select_faces(found, _size_wh(image), faces.select, min_side_px=faces.min_side_px)
+        return select_faces(found, checked_size_wh(image), faces.select, min_side_px=faces.min_side_px)
 
     def _crop(
         self, image: Pixels, faces: Sequence[FaceLandmarks], errors: list[StageError]
@@ -338,7 +336,10 @@ class PhotoSegmenter:
         """
         points: Sequence[NDArray[Any]] = exact_points or [face.points for face, _ in scored]
         known = [face for face, _ in scored] if heads is None else heads
-        decided = [self._decide(*one, at, known) for one, at in zip(scored, points, strict=True)]
+        decided = [
+            decide_face(*one, at, known, self.config, self._settings)
+            for one, at in zip(scored, points, strict=True)
+        ]
         faces = tuple(face for face, _ in decided)
         crops = [face.crop for face in faces]
         instances = uncrop_instances([margin for _, margin in decided], crops, frame_size_wh)
@@ -346,65 +347,10 @@ class PhotoSegmenter:
         status: Status = "partial" if errors else "ok" if faces else "no_face"
         return PhotoResult(status, instances, alpha, faces, tuple(errors))
 
-    def _decide(
-        self, face: FaceLandmarks, scores: CropScores, points: NDArray[Any], heads: Sequence[FaceLandmarks]
-    ) -> tuple[FaceResult, Float32Array]:
-        """The face, and its margin where the mask is set (zero elsewhere) for the instance map."""
-        settings, neighbours = self._settings, self.config.scores.neighbours
-        others = [head.points for head in heads if head is not face] if neighbours else []
-        own = without_neighbours(scores, points, others)
-        overstepped = overstepping(own.margin, own.to_grid(points))
-        held = held_to_jaw(
-            own,
-            points,
-            penalty=settings.jaw_penalty,
-            support=settings.jaw_support,
-            overstepped=overstepped,
-        )
-        refine = partial(refine_mask, **self.config.refine.model_dump())
-        mask, crop_margin = held.decide(interpolation=settings.interpolation, refine=refine)
-        inside = mask > 0
-        score = float(probability(crop_margin[inside]).mean()) if inside.any() else 0.0
-        soft = self.config.output.soft_masks
-        alpha = np.rint(probability(crop_margin) * 255).astype(np.uint8) if soft else None
-        smallest = np.finfo(np.float32).tiny
-        winning = np.maximum(crop_margin, smallest) * inside
-        clues = read_clues(face, own, network=score, overstepped=overstepped)
-        confidence, quality = weighed(clues, RIGHT), weighed(clues, LANDMARKS)
-        apart = scores.mirror_disagreement
-        return FaceResult(face, scores.crop, mask, alpha, score, apart, confidence, quality), winning
-
 
 def _is_one_of(face: FaceLandmarks, faces: Sequence[FaceLandmarks]) -> bool:
     """By identity: two faces may have equal landmarks."""
     return any(face is other for other in faces)
-
-
-def _size_wh(image: Pixels) -> tuple[int, int]:
-    """Width and height of a photograph, checked to be one; else ValueError says how to make one of it."""
-    expected = "image: expected (H, W, 3) uint8"
-    if not isinstance(image, np.ndarray):
-        advice = {
-            "NoneType": "cv2.imread gives None for a file that it cannot read; take pipeline.read_photo",
-            "str": "read the file first, with pipeline.read_photo",
-        }.get(type(image).__name__, "of a PIL image it is numpy.asarray(image.convert('RGB'))")
-        raise ValueError(f"{expected}, got {type(image).__name__}; {advice}")  # noqa: TRY004 - as documented
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        advice = ""
-        if image.dtype.kind == "f":
-            advice = "; of values 0-1 it is numpy.rint(image * 255).astype(numpy.uint8)"
-        elif image.ndim == 2:
-            advice = "; of grey it is numpy.dstack([image] * 3)"
-        elif image.ndim == 3 and image.shape[2] == 4:
-            advice = "; lay it on a background first, as pipeline.read_photo does: alpha hides pixels"
-        elif image.ndim == 3 and image.shape[0] == 3:
-            advice = "; channels come last: numpy.moveaxis(image, 0, -1)"
-        elif image.dtype == np.uint16:
-            advice = "; of 16 bits it is (image // 257).astype(numpy.uint8)"
-        raise ValueError(f"{expected}, got {image.shape} {image.dtype}{advice}")
-    if image.size == 0:
-        raise ValueError(f"{expected}, got {image.shape}: it has no pixels; look at what cut it out")
-    return image.shape[1], image.shape[0]
 
 
 def _union_alpha(faces: Sequence[FaceResult], frame_size_wh: tuple[int, int]) -> Pixels:

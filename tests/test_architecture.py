@@ -43,6 +43,7 @@ LAYERS = (
     ("pipeline.models",),
     ("pipeline.engines",),
     (
+        "pipeline.frame_size",
         "pipeline.turns",
         "pipeline.crop",
         "pipeline.framing",
@@ -59,6 +60,7 @@ LAYERS = (
     ("pipeline.lists",),
     ("pipeline.inputs", "pipeline.loading", "pipeline.results"),
     ("pipeline.manifest", "pipeline.corrections"),
+    ("pipeline.decision",),
     ("pipeline.photo",),
     ("pipeline.executors",),
     ("pipeline.video", "pipeline.shards"),

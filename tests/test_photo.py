@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from landmarks.arrays import Float32Array, Pixels
-from landmarks.finder import FaceFinder
 from landmarks.geometry import Box, Detection, FaceLandmarks
 from pipeline.config import Config
 from pipeline.engines.base import EngineInfo
@@ -29,7 +28,7 @@ def face_at(x: int, y: int, size: int, score: float = 1.0) -> FaceLandmarks:
     return FaceLandmarks(points.round().astype(np.int64), Detection(Box(x, y, size, size), score, "hog"))
 
 
-class FixedFinder(FaceFinder):
+class FixedFinder:
     """Finds what it is told."""
 
     def __init__(self, faces: Sequence[FaceLandmarks], error: Exception | None = None) -> None:

@@ -17,7 +17,6 @@ import pytest
 from numpy.typing import NDArray
 
 from landmarks.arrays import Pixels
-from landmarks.finder import FaceFinder
 from landmarks.geometry import Box, Detection, FaceLandmarks
 from pipeline.caffe_format.fcn8s import random_fcn8s
 from pipeline.caffe_format.fillers import bilinear_kernel
@@ -33,7 +32,7 @@ FACES_AT = ((40, 60, 42), (150, 30, 140), (300, 120, 420))
 """Left, top and side of three faces' landmarks; crops smaller than the network, larger, above 350 pixels."""
 
 
-class GivenFaces(FaceFinder):
+class GivenFaces:
     """Finds the faces it was made with."""
 
     def __init__(self, faces: Sequence[FaceLandmarks]) -> None:

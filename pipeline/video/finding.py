@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from landmarks.base import Finder
 from landmarks.candidates import same_face
-from landmarks.finder import FaceFinder
 from landmarks.follow import Follower, Sight, likeness
 from landmarks.geometry import Box, FaceLandmarks
 from pipeline.errors import DetectionError
@@ -31,12 +31,8 @@ APPEARANCE_PX = 4
 """Side of the tiny grey look that goes along with a face, by which crossing people are told apart."""
 
 
-class Finder(Protocol):
-    """What pass one needs: `landmarks.finder.FaceFinder`, or a stand-in for tests."""
-
-    def find(self, image: NDArray[np.uint8], /) -> Iterable[FaceLandmarks]:
-        """Faces of a frame."""
-        ...
+class ClipFinder(Finder, Protocol):
+    """What pass one needs of a finder beside the search of single photographs."""
 
     def find_in_first_pass(self, image: NDArray[np.uint8], /) -> Iterable[FaceLandmarks]:
         """Faces of a frame without harder searches."""
@@ -109,7 +105,7 @@ class ChunkSearch:
         Usual time from frame to frame.
     """
 
-    def __init__(self, finder: FaceFinder | Finder, *, every: int, frame_seconds: float) -> None:
+    def __init__(self, finder: ClipFinder, *, every: int, frame_seconds: float) -> None:
         self._finder = finder
         self._follower = finder.follower()
         self._every = every

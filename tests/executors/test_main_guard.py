@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import photo
 from tests.stand_ins import write_photo
 
 ROOT = Path(__file__).parents[2]
@@ -40,12 +39,3 @@ def test_a_script_without_main_guard(guard: str, tmp_path: Path) -> None:
         assert done.returncode != 0
         assert done.stderr.count("errors.UsageError: worker processes load the script") == 1, done.stderr
         assert 'put the call of run below `if __name__ == "__main__":`' in done.stderr
-
-
-@pytest.mark.parametrize(
-    ("image", "advice"),
-    [(None, "cv2.imread gives None"), ("photo.jpg", "pipeline.read_photo"), (object(), "numpy.asarray")],
-)
-def test_what_is_no_array_is_told_how_to_become_one(image: object, advice: str) -> None:
-    with pytest.raises(ValueError, match=rf"image: expected \(H, W, 3\) uint8, got .*{advice}"):
-        photo._size_wh(image)  # type: ignore[arg-type]

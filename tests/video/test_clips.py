@@ -205,14 +205,14 @@ def test_a_missed_frame_is_filled() -> None:
 
 def _blind_in_three_frames(config: Config) -> PhotoSegmenter:
     segmenter = PhotoSegmenter.from_config(config)
-    find, calls = segmenter.finder.find_in_first_pass, [0]
+    finder: Any = segmenter.finder
+    find, calls = finder.find_in_first_pass, [0]
 
     def blinking(image: NDArray[np.uint8]) -> Any:
         calls[0] += 1
         return () if calls[0] in (8, 9, 10) else find(image)
 
-    segmenter.finder.find = blinking  # type: ignore[method-assign]
-    segmenter.finder.find_in_first_pass = blinking  # type: ignore[method-assign]
+    finder.find = finder.find_in_first_pass = blinking
     return segmenter
 
 
@@ -328,7 +328,8 @@ def _unable_to_search(config: Config) -> PhotoSegmenter:
     def fail(image: NDArray[np.uint8]) -> Any:
         raise AssertionError("nothing is to be searched")
 
-    segmenter.finder.find = segmenter.finder.find_in_first_pass = fail  # type: ignore[method-assign]
+    finder: Any = segmenter.finder
+    finder.find = finder.find_in_first_pass = fail
     return segmenter
 
 
