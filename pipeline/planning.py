@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.collecting import PhotoPath
 from pipeline.config import Config
-from pipeline.inputs import PhotoPath, list_photos
+from pipeline.inputs import list_photos
 from pipeline.manifest.digest import result_digest
 from pipeline.manifest.journal import DONE, read_manifest
 from pipeline.output_directory import tells_case

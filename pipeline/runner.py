@@ -25,6 +25,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pipeline.collecting import PhotoPath
 from pipeline.config import Config
 from pipeline.environment import describe_machine, describe_program
 from pipeline.errors import ConfigError, OutputError, Problem
@@ -34,7 +35,6 @@ from pipeline.executors.factory import create_executor
 from pipeline.executors.tasks import Task
 from pipeline.executors.worker import SegmenterFactory, WorkerSettings
 from pipeline.files import FileHashes
-from pipeline.inputs import PhotoPath
 from pipeline.interruption import interruptible
 from pipeline.manifest.digest import result_digest
 from pipeline.manifest.journal import Manifest, read_run, write_run

@@ -8,14 +8,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from pipeline.colour import (
-    D65_XY,
-    SRGB_PRIMARIES_XY,
-    SRGB_PROFILE,
-    described_profile,
-    matrix_profile,
-    to_srgb,
-)
+from pipeline.colour import described_profile, to_srgb
+from pipeline.icc import D65_XY, SRGB_PRIMARIES_XY, SRGB_PROFILE, matrix_profile
 from tests.made_pictures import cmyk_profile, grey_profile
 
 ADOBE_PRIMARIES_XY = ((0.64, 0.33), (0.21, 0.71), (0.15, 0.06))

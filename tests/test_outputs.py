@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from landmarks.geometry import Box, Detection, FaceLandmarks
-from pipeline.colour import SRGB_PROFILE
 from pipeline.config import OutputConfig
 from pipeline.crop import crop_face
 from pipeline.errors import EncodingError, OutputError
 from pipeline.files import LEFTOVER_PREFIX
+from pipeline.icc import SRGB_PROFILE
 from pipeline.manifest.records import face_entry
 from pipeline.outputs import (
     encode_picture,
