@@ -131,12 +131,12 @@ class Coco(Format):
         if instance.score is not None:
             annotation["score"] = instance.score
         if instance.landmarks is not None:
-            points = instance.landmarks
-            inside = np.all((points >= 0) & (points < np.array(photo.size_wh)), axis=1)
-            shown = np.full((len(points), 3), 2)
-            shown[:, :2] = points
-            shown[~inside] = 0
-            annotation |= {"keypoints": shown.ravel().tolist(), "num_keypoints": int(inside.sum())}
+            keypoints = [
+                value
+                for x, y in instance.landmarks.tolist()
+                for value in ((x, y, 2) if 0 <= x < width and 0 <= y < height else (0, 0, 0))
+            ]
+            annotation |= {"keypoints": keypoints, "num_keypoints": keypoints[2::3].count(2)}
         if instance.track_id is not None:
             annotation["attributes"] = {"track_id": instance.track_id}
         return annotation

@@ -19,6 +19,8 @@ from pipeline.outputs import output_error
 MARK_NAME = ".uncrop-export.json"
 """Tells a folder that an export may replace; hidden, so that no reader takes it for data."""
 
+_ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
+
 
 @contextmanager
 def new_folder(destination: Path) -> Iterator[Path]:
@@ -95,7 +97,7 @@ def append_file(path: Path, more: Path) -> None:
 
 def to_json(value: Any) -> str:
     """Compact JSON in ASCII; NaN and infinity are refused."""
-    return json.dumps(value, allow_nan=False, separators=(",", ":"))
+    return _ENCODER.encode(value)
 
 
 def place_photo(photo: ExportPhoto, target: Path, images: str) -> None:

@@ -13,10 +13,10 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -32,6 +32,7 @@ from pipeline.exports.grid import (
     oriented_size,
     oriented_window,
 )
+from pipeline.exports.map_files import MapFile
 from pipeline.exports.values import ExportPhoto, Instance, MaskWindow
 from pipeline.images import to_upright
 from pipeline.manifest.journal import MANIFEST_NAME, read_manifest, read_run
@@ -42,7 +43,7 @@ Grid = Literal["run", "upright", "stored"]
 
 EXPORTED = ("ok", "no_face", "partial")
 MOST_PROBLEMS = 5
-_AHEAD = 8
+_BATCH = 16
 _NEVER_JUDGED = PhotoReview("", None, {}, None, rebased=False, stale=False, shown="")
 
 _In = TypeVar("_In")
@@ -233,26 +234,20 @@ class RunReader:
         from_crops = [face for face in faces if "crop_masks" in face.get("files", {})]
         if len(from_crops) == len(faces):
             return {int(face["number"]): self._crop_mask(face, turn, upright_wh) for face in faces}
-        counts["overlapping"] += _boxes_overlap([_box(face) for face in faces])
-        numbers = self._instance_map(record)
+        within = [_box(face) for face in faces]
+        counts["overlapping"] += _boxes_overlap(within)
         stored_wh = oriented_size(upright_wh, inverse(turn))
-        if numbers.shape != stored_wh[::-1]:
-            raise UsageError(
-                f"{self.directory}: the instance map of {record['name']} has {numbers.shape[1]} x "
-                f"{numbers.shape[0]} pixels, its record says {stored_wh[0]} x {stored_wh[1]}; run it again"
-            )
+        boxes = [oriented_box(box.clipped(upright_wh), inverse(turn), upright_wh) for box in within]
         masks = {}
-        for face in faces:
-            box = oriented_box(_box(face).clipped(upright_wh), inverse(turn), upright_wh)
-            part = numbers[box.y : box.y_max, box.x : box.x_max] == int(face["number"])
-            window = MaskWindow.of(part, box.x, box.y)
+        for face, box, part in zip(faces, boxes, self._map_windows(record, stored_wh, boxes), strict=True):
+            window = MaskWindow.of(part == int(face["number"]), box.x, box.y)
             masks[int(face["number"])] = oriented_window(window, turn, stored_wh)
         return masks
 
     def _crop_mask(self, face: Mapping[str, Any], turn: int, upright_wh: tuple[int, int]) -> MaskWindow:
         """The mask of a crop, put where the crop came from; upright."""
         file = face["files"]["crop_masks"]
-        picture = self._picture(file) > 127
+        picture = _whole(MapFile(self.directory / file)) > 127
         if turn != 1:
             picture = to_upright(picture, turn)
         else:
@@ -264,23 +259,31 @@ class RunReader:
         part = picture[inside.y - box.y : inside.y_max - box.y, inside.x - box.x : inside.x_max - box.x]
         return MaskWindow.of(part, inside.x, inside.y)
 
-    def _instance_map(self, record: Mapping[str, Any]) -> NDArray[Any]:
+    def _map_windows(
+        self, record: Mapping[str, Any], stored_wh: tuple[int, int], boxes: list[Box]
+    ) -> list[NDArray[Any]]:
+        """The parts of the instance map, or of the mask of one face, that lie in boxes."""
         files = record.get("files", {})
-        if "instances" in files:
-            return self._picture(files["instances"])
-        if "masks" in files and len(record["faces"]) <= 1:
-            return (self._picture(files["masks"]) > 127).astype(np.uint8)
-        raise UsageError(
-            f"{self.directory}: nothing there tells the faces of {record['name']} apart; run it again with "
-            "output.instances: true, and output.crop_masks: true where faces overlap"
-        )
+        kind = "instances" if "instances" in files else "masks"
+        if kind not in files or (kind == "masks" and len(boxes) > 1):
+            raise UsageError(
+                f"{self.directory}: nothing there tells the faces of {record['name']} apart; run it again "
+                "with output.instances: true, and output.crop_masks: true where faces overlap"
+            )
+        picture = MapFile(self.directory / files[kind])
+        if picture.size_wh != stored_wh:
+            raise UsageError(
+                f"{self.directory}: the {'instance map' if kind == 'instances' else 'mask'} of "
+                f"{record['name']} has {picture.size_wh[0]} x {picture.size_wh[1]} pixels, its record says "
+                f"{stored_wh[0]} x {stored_wh[1]}; run it again"
+            )
+        parts = picture.windows(boxes)
+        return parts if kind == "instances" else [(part > 127).astype(np.uint8) for part in parts]
 
-    def _picture(self, file: str) -> NDArray[Any]:
-        path = self.directory / file
-        picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED) if path.is_file() else None
-        if picture is None or picture.ndim != 2:
-            raise UsageError(f"{path}: is not there or damaged; run the photograph again (--force does all)")
-        return np.asarray(picture)
+
+def _whole(picture: MapFile) -> NDArray[Any]:
+    [pixels] = picture.windows([Box(0, 0, *picture.size_wh)])
+    return pixels
 
 
 def _why_left_out(record: Mapping[str, Any]) -> Literal["failed", "clips"] | None:
@@ -338,16 +341,17 @@ def _boxes_overlap(boxes: list[Box]) -> bool:
 
 
 def _in_order(function: Callable[[_In], _Out], items: Iterable[_In], threads: int) -> Iterator[_Out]:
-    """Results in the order of their items, a few computed ahead by threads."""
-    waiting: deque[Future[_Out]] = deque()
+    """Results in the order of their items, a few batches computed ahead by threads."""
+    waiting: deque[Future[list[_Out]]] = deque()
+    source = iter(items)
     with ThreadPoolExecutor(threads) as pool:
         try:
-            for item in items:
-                waiting.append(pool.submit(function, item))
-                if len(waiting) >= threads * _AHEAD:
-                    yield waiting.popleft().result()
+            while batch := list(islice(source, _BATCH)):
+                waiting.append(pool.submit(lambda batch: [function(item) for item in batch], batch))
+                if len(waiting) > threads:
+                    yield from waiting.popleft().result()
             while waiting:
-                yield waiting.popleft().result()
+                yield from waiting.popleft().result()
         finally:
             for future in waiting:
                 future.cancel()

@@ -25,6 +25,8 @@ _GROUP_BITS = 5
 _MORE = 0x20
 _SIGN = 0x10
 _FIRST_CHARACTER = 48
+_GROUP_LIMITS = 1 << np.arange(_GROUP_BITS - 1, 63, _GROUP_BITS)
+"""What no longer fits a group of bits with its sign, two of them, ..."""
 
 _LS_WORD_SIZE = 8
 _LS_RUN_BITS = (3, 4, 8, 16)
@@ -76,37 +78,36 @@ def coco_counts(
             f"at_xy: a window of {width_window} x {height_window} pixels at {at_xy} leaves a picture of "
             f"{width} x {height}"
         )
-    padded = np.zeros((width_window, height_window + 2), np.int8)
-    padded[:, 1:-1] = mask.T
-    changes = np.flatnonzero(np.diff(padded, axis=1))
-    columns, rows = np.divmod(changes, height_window + 1)
-    places = (columns + x) * height + rows + y  # starts and ends of runs, in turn
-    inner = places[1:-1].reshape(-1, 2)
-    joined = inner[:, 0] == inner[:, 1]  # a run to a column's last pixel goes on in the next column's first
-    if joined.any():
-        places = np.concatenate([places[:1], inner[~joined].ravel(), places[-1:]])
-    counts = np.diff(places, prepend=0, append=width * height)
+    flat = np.zeros(width_window * (height_window + 1) + 1, bool)  # a pixel of background after every column
+    flat[1:].reshape(width_window, height_window + 1)[:, :-1] = mask.T
+    changes = np.flatnonzero(flat[1:] != flat[:-1])
+    columns = changes // (height_window + 1)
+    places = changes + columns * (height - height_window - 1) + (x * height + y)  # where runs start and end
+    counts = _lengths(places, width * height)
+    if not counts[1:-1].all():  # a run to a column's last pixel goes on in the next column's first
+        inner = places[1:-1].reshape(-1, 2)
+        apart = inner[inner[:, 0] != inner[:, 1]].ravel()
+        counts = _lengths(np.concatenate([places[:1], apart, places[-1:]]), width * height)
     return counts[:-1] if counts.size > 1 and counts[-1] == 0 else counts
+
+
+def _lengths(changes: _Counts, size: int) -> _Counts:
+    """Lengths of runs that change at some places, up to the picture's end."""
+    places = np.empty(changes.size + 2, np.int64)
+    places[0], places[1:-1], places[-1] = 0, changes, size
+    return places[1:] - places[:-1]
 
 
 def compress(counts: NDArray[np.integer[Any]] | Sequence[int]) -> str:
     """COCO's compressed string of counts."""
     values = np.array(counts, np.int64)
     values[3:] -= np.asarray(counts, np.int64)[1:-2]
-    groups: list[NDArray[np.uint8]] = []
-    active = np.ones(values.shape, bool)
-    written: list[NDArray[np.bool_]] = []
-    while active.any():
-        low = (values & 0x1F).astype(np.uint8)
-        values >>= _GROUP_BITS
-        more = np.where(low & _SIGN, values != -1, values != 0)
-        groups.append(low + np.where(more, _MORE, 0).astype(np.uint8) + np.uint8(_FIRST_CHARACTER))
-        written.append(active)
-        active = active & more
-    if not groups:
-        return ""
-    characters, kept = np.stack(groups, axis=1), np.stack(written, axis=1)
-    return characters[kept].tobytes().decode("ascii")
+    sizes = np.searchsorted(_GROUP_LIMITS, values ^ (values >> 63), side="right") + 1
+    place = np.arange(int(sizes.max(initial=0)))
+    groups = (values[:, None] >> (_GROUP_BITS * place)) & 0x1F
+    groups[place < sizes[:, None] - 1] |= _MORE
+    characters = (groups + _FIRST_CHARACTER).astype(np.uint8)
+    return characters[place < sizes[:, None]].tobytes().decode("ascii")
 
 
 def decompress(text: str | bytes) -> _Counts:
@@ -162,8 +163,9 @@ def decode_coco(counts: str | bytes | Sequence[int], size_wh: tuple[int, int]) -
 
 def encode_rows(mask: Mask) -> _Counts:
     """Lengths of the runs along the rows of a window, background first: CVAT's ``rle``."""
-    flat = np.concatenate([[False], mask.ravel()])
-    return np.diff(np.flatnonzero(np.diff(flat.view(np.int8))), prepend=0, append=mask.size)
+    flat = np.zeros(mask.size + 1, bool)
+    flat[1:] = mask.ravel()
+    return _lengths(np.flatnonzero(flat[1:] != flat[:-1]), mask.size)
 
 
 def decode_rows(counts: Sequence[int] | NDArray[np.integer[Any]], size_wh: tuple[int, int]) -> Mask:
@@ -293,9 +295,6 @@ def _row_counts(mask: Mask, size_wh: tuple[int, int], at_xy: tuple[int, int]) ->
 
 def _packed(words: _Counts, sizes: _Counts) -> bytes:
     """Put numbers of so many bits one behind another, most significant bit first."""
-    starts = np.cumsum(sizes) - sizes
-    bits = np.zeros(int(sizes.sum()), np.uint8)
-    for place in range(int(sizes.max())):
-        has = sizes > place
-        bits[starts[has] + place] = words[has] >> (sizes[has] - 1 - place) & 1
-    return np.packbits(bits).tobytes()
+    behind = sizes[:, None] - 1 - np.arange(int(sizes.max()))  # how many bits of the number follow
+    bits = words[:, None] >> np.maximum(behind, 0) & 1
+    return np.packbits(bits[behind >= 0].astype(bool)).tobytes()

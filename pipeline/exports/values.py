@@ -37,7 +37,7 @@ class MaskWindow:
     @classmethod
     def of(cls, pixels: NDArray[np.bool_], x: int = 0, y: int = 0) -> MaskWindow:
         """Cut a mask, whose top left pixel lies at (x, y), down to what holds its pixels."""
-        rows, columns = np.flatnonzero(pixels.any(axis=1)), np.flatnonzero(pixels.any(axis=0))
+        rows, columns = np.nonzero(pixels.any(axis=1))[0], np.nonzero(pixels.any(axis=0))[0]
         if rows.size == 0:
             return cls(np.zeros((0, 0), bool), 0, 0)
         top, left = int(rows[0]), int(columns[0])

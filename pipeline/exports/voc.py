@@ -14,6 +14,7 @@ An object map gives a pixel to one face only: where faces overlap the later one 
 from __future__ import annotations
 
 import io
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, TextIO
@@ -147,7 +148,7 @@ def _png(numbers: NDArray[Any]) -> bytes:
         picture = Image.frombytes("P", picture.size, numbers.tobytes())
         picture.putpalette(_PALETTE)
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
+    picture.save(buffer, "PNG", compress_type=zlib.Z_RLE, compress_level=1)
     return buffer.getvalue()
 
 

@@ -1,0 +1,153 @@
+"""Windows of a map or mask file, without more work for the rest of the picture than inflating it.
+
+Maps are large and faces are not. The PNGs that this program writes are grey, and every row is the difference
+to the one above (filter 2 of PNG, third edition, 9.2): a window of them is a sum down its own columns. Rows
+below the lowest window are not inflated. Any other picture is decoded as a whole.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from landmarks.geometry import Box
+from pipeline.errors import UsageError
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_HEADER = struct.Struct(">IIBBBBB")
+_CHUNK = struct.Struct(">I4s")
+_CHECK = struct.Struct(">I")
+_UNFILTERED, _UP = 0, 2
+
+
+class MapFile:
+    """A picture of one channel that is read by windows.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Attributes
+    ----------
+    size_wh
+        Width and height in pixels.
+
+    Raises
+    ------
+    UsageError
+        It has gone, is damaged, or has colours.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise _unreadable(path) from error
+        self._deflated = b""
+        self._depth = 1
+        self._pixels: NDArray[Any] | None = None
+        self._rows: NDArray[np.uint8] = np.zeros((0, 0), np.uint8)
+        header = _own(content)
+        if header is None:
+            self._pixels = _decoded(content, path)
+            self.size_wh = self._pixels.shape[1], self._pixels.shape[0]
+        else:
+            self.size_wh, self._depth, self._deflated = header
+
+    def windows(self, boxes: Sequence[Box]) -> list[NDArray[Any]]:
+        """Read boxes that lie inside the picture.
+
+        Parameters
+        ----------
+        boxes
+            Whole pixels.
+
+        Returns
+        -------
+        list of (height, width) uint8 or uint16
+
+        Raises
+        ------
+        UsageError
+            The file is damaged.
+        """
+        self._inflate(max((box.y_max for box in boxes), default=0))
+        return [self._window(box) for box in boxes]
+
+    def _window(self, box: Box) -> NDArray[Any]:
+        if self._pixels is not None:
+            return self._pixels[box.y : box.y_max, box.x : box.x_max]
+        depth = self._depth
+        columns = self._rows[: box.y_max, 1 + box.x * depth : 1 + box.x_max * depth]
+        if box.y_max and self._rows[box.y_max - 1, 0] == _UP:
+            columns = np.add.accumulate(columns, axis=0, dtype=np.uint8)
+        part = columns[box.y :]
+        return part if depth == 1 else np.ascontiguousarray(part).view(">u2").astype(np.uint16)
+
+    def _inflate(self, rows: int) -> None:
+        """Read so many rows, or decode the file as a whole if it is not one of this program's."""
+        if self._pixels is not None or rows <= len(self._rows):
+            return
+        stride = 1 + self.size_wh[0] * self._depth
+        try:
+            raw = zlib.decompressobj().decompress(self._deflated, rows * stride)
+        except zlib.error as error:
+            raise _unreadable(self._path) from error
+        if len(raw) != rows * stride:
+            raise _unreadable(self._path)
+        self._rows = np.frombuffer(raw, np.uint8).reshape(rows, stride)
+        filters = self._rows[:, 0]
+        if not ((filters[1:] == _UP).all() and filters[0] in (_UNFILTERED, _UP)) and filters.any():
+            self._pixels = _decoded(self._path.read_bytes(), self._path)
+
+
+def _own(content: bytes) -> tuple[tuple[int, int], int, bytes] | None:
+    """Size, bytes a pixel and deflated rows of a grey PNG of 8 or 16 bits that is whole; else None."""
+    if not content.startswith(_SIGNATURE):
+        return None
+    at, header, data = len(_SIGNATURE), b"", []
+    while at + _CHUNK.size <= len(content):
+        length, kind = _CHUNK.unpack_from(content, at)
+        end = at + _CHUNK.size + length
+        if end + _CHECK.size > len(content):
+            return None
+        if zlib.crc32(content[at + 4 : end]) != _CHECK.unpack_from(content, end)[0]:
+            return None
+        if kind == b"IHDR":
+            header = content[at + _CHUNK.size : end]
+        elif kind == b"IDAT":
+            data.append(content[at + _CHUNK.size : end])
+        elif kind == b"IEND":
+            break
+        elif kind[:1].isupper():
+            return None
+        at = end + _CHECK.size
+    else:
+        return None
+    if len(header) != _HEADER.size:
+        return None
+    width, height, bits, colours, *_, interlaced = _HEADER.unpack(header)
+    if colours != 0 or interlaced or bits not in (8, 16):
+        return None
+    return (width, height), bits // 8, b"".join(data)
+
+
+def _decoded(content: bytes, path: Path) -> NDArray[Any]:
+    buffer = np.frombuffer(content, np.uint8)
+    picture = cv2.imdecode(buffer, cv2.IMREAD_UNCHANGED) if buffer.size else None
+    if picture is None or picture.ndim != 2:
+        raise _unreadable(path)
+    return np.asarray(picture)
+
+
+def _unreadable(path: Path) -> UsageError:
+    return UsageError(f"{path}: is not there or damaged; run the photograph again (--force does all)")
