@@ -18,7 +18,7 @@ SAMPLE = ROOT / "data" / "samples" / "group.jpg"
 PARTS = ("configs", "data/models", "docs", "landmarks", "pipeline")
 """Folders of the checkout that a build reads; the files beside them it reads all."""
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def run(*command: str | Path, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:

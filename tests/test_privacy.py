@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "data" / "samples" / "grace_hopper.jpg"
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.timeout(900),
     pytest.mark.skipif(
         sys.platform != "linux" or shutil.which("gcc") is None,

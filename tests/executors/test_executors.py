@@ -116,6 +116,7 @@ def test_output_that_cannot_be_written_stops_the_run() -> None:
         do(config("process", workers=1))
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)  # it starts a program eight times, which takes its time on a busy machine
 @pytest.mark.parametrize(("executor", "kills"), [("serial", 3), ("process", 3)])
 def test_killed_and_resumed(tmp_path: Path, executor: str, kills: int) -> None:
@@ -210,6 +211,7 @@ def test_workers_and_threads_share_the_cores() -> None:
     assert "OMP_NUM_THREADS" in thread_environment(3)
 
 
+@pytest.mark.slow
 def test_a_quiet_worker_is_held_to_its_memory_while_another_speaks() -> None:
     write_photo(Path("in/0.png"), 1, order="allocate")
     for index in range(1, 200):

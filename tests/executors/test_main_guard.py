@@ -19,6 +19,7 @@ config = load_config({config!r}, ["input.paths=[in]", "execution.workers=2"])
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("guard", ["", "if __name__ == '__main__': "])
 def test_a_script_without_main_guard(guard: str, tmp_path: Path) -> None:
     for number in range(3):

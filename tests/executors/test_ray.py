@@ -25,6 +25,7 @@ PHOTOS = 30
 
 # What Ray itself does when it starts and stops processes; none of it is ours.
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.timeout(900),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),

@@ -281,6 +281,7 @@ def test_a_body_that_was_refused_unread_is_not_taken_for_the_next_request(kind: 
         assert next_answer(connection) == (200, b'{"status":"alive"}')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "start", [b"", b"POST /segment HTTP/1.1\r\nHost: 127", head_of("GET", "/healthz") + b"GET /"]
 )

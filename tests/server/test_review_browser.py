@@ -30,6 +30,7 @@ ROOT = Path(__file__).parents[2]
 QUIET = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="NO BROWSER: install Debian's package chromium to run these"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
 ]

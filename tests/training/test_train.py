@@ -160,6 +160,7 @@ def test_the_final_part_of_a_run_has_its_own_crops(
     assert sides == [64, 64, 96, 96]
 
 
+@pytest.mark.slow
 def test_two_processes_average_their_gradients_and_share_the_teacher(
     data: Path, tmp_path: Path, start: Path
 ) -> None:
@@ -254,6 +255,7 @@ def is_running(pid: int) -> bool:
         return False
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 def test_training_processes_end_when_the_program_is_killed(tmp_path: Path, data: Path, start: Path) -> None:
     out = tmp_path / "run"

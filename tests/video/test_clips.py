@@ -446,6 +446,7 @@ def test_animations_are_photographs_unless_asked_for() -> None:
     assert record_of(settings("moving", video={"animations": True}))["clip"]["frames"] == 4
 
 
+@pytest.mark.slow
 def test_the_same_bytes_from_any_executor_and_chunks_that_share_nothing() -> None:
     write_clip(Path("in/a.mp4"), pan(14) + astronaut(10), sound=True)
     write_clip(Path("in/b.mkv"), astronaut(9))

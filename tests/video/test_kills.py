@@ -7,6 +7,7 @@ import pytest
 from tests.video.kills import kill_and_resume
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)  # it starts a program five times, which takes its time on a busy machine
 def test_killed_and_resumed(tmp_path: Path) -> None:
     kill_and_resume(tmp_path, "process", kills=3, seed=5)
