@@ -13,6 +13,7 @@ from pipeline.errors import ConfigError, EngineUnavailableError
 from pipeline.executors.base import Attempt
 from pipeline.executors.tasks import Task
 from pipeline.executors.worker import Outcome, SegmenterFactory
+from pipeline.run_events import RunEvents
 from pipeline.runner import run
 from pipeline.summary import RunSummary
 from tests import stand_ins
@@ -64,7 +65,9 @@ def _start_cluster(attempts: int) -> Any:
     return started
 
 
-def do(executor: str, factory: SegmenterFactory, **execution: Any) -> RunSummary:
+def do(
+    executor: str, factory: SegmenterFactory, events: RunEvents | None = None, **execution: Any
+) -> RunSummary:
     config = Config.model_validate(
         {
             "input": {"paths": ["in"]},
@@ -72,13 +75,11 @@ def do(executor: str, factory: SegmenterFactory, **execution: Any) -> RunSummary
             "execution": {"executor": executor, "address": "auto", **execution},
         }
     )
-    return run(config, factory=factory, model_hashes=stand_ins.no_models)
+    return run(config, factory=factory, model_hashes=stand_ins.no_models, events=events)
 
 
 def test_failures_and_a_lost_node(cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One test, since starting a cluster takes longer than all that is done on it."""
-    import pipeline.executors.ray_executor as module
-
     monkeypatch.chdir(tmp_path)
     for index in range(PHOTOS):
         write_photo(Path(f"in/{index:02}.png"), index)
@@ -88,23 +89,15 @@ def test_failures_and_a_lost_node(cluster: Any, tmp_path: Path, monkeypatch: pyt
         do("ray", stand_ins.unavailable, workers=1)
 
     # All four cores work; after the fifth photograph half of them are gone.
-    outcomes = 0
-    lost: list[Any] = []
-    real = module._RayRun._result_of
+    class Losing(RunEvents):
+        outcomes = 0
 
-    def counted(self: Any, slot: Any) -> Outcome | None:
-        nonlocal outcomes
-        outcome = real(self, slot)
-        outcomes += outcome is not None
-        if outcome is not None and outcomes == 5:
-            cluster.remove_node(cluster.second, allow_graceful=False)
-            lost.append(slot)
-        return outcome
+        def done(self, outcome: Outcome, status: str) -> None:
+            self.outcomes += 1
+            if self.outcomes == 5:
+                cluster.remove_node(cluster.second, allow_graceful=False)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(module._RayRun, "_result_of", counted)
-        summary = do("ray", stand_ins.slow)
-    assert len(lost) == 1
+    summary = do("ray", stand_ins.slow, Losing())
     assert (summary.total, summary.counts["failed"]) == (PHOTOS + 1, 1)
     report = json.loads(Path("out_ray/run.json").read_text())
     assert report["executor"]["name"] == "ray"

@@ -19,9 +19,13 @@ from tests import stand_ins
 CRASH = WorkerLostError("its worker crashed")
 
 
-def retries(directory: Path, *tasks: str | Task) -> Retries:
+def settings_of(directory: Path) -> WorkerSettings:
     config = Config.model_validate({"output": {"directory": str(directory)}})
-    settings = WorkerSettings(config, stand_ins.bright, "d" * 64, str(directory))
+    return WorkerSettings(config, stand_ins.bright, "d" * 64, str(directory))
+
+
+def retries(directory: Path, *tasks: str | Task) -> Retries:
+    settings = settings_of(directory)
     return Retries(settings, (Task(task, ".", task) if isinstance(task, str) else task for task in tasks))
 
 
@@ -43,7 +47,7 @@ def test_a_photograph_is_tried_twice_and_has_failed_then(
     assert waiting.lost(second, CRASH) is None
     third = taken(waiting)
     assert isinstance(third.task, Aftermath)
-    outcome = third.task.run(Worker(waiting._settings))
+    outcome = third.task.run(Worker(settings_of(tmp_path)))
     assert outcome.record is not None
     assert (outcome.record["status"], outcome.record["errors"][0]["type"]) == ("failed", "WorkerLostError")
     assert taken(waiting).task.path == "b.jpg"
