@@ -27,6 +27,7 @@ LAYERS = (
         "pipeline.shipped",
         "pipeline.stages",
         "pipeline.version",
+        "pipeline.wire_format",
     ),
     (
         "pipeline.config",

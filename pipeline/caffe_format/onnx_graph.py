@@ -23,13 +23,13 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from pipeline.caffe_format.encoding import length_tag, string_field, varint_field
 from pipeline.caffe_format.folding import simplify
 from pipeline.caffe_format.layers import Layer
 from pipeline.caffe_format.network import CaffeNetwork
 from pipeline.caffe_format.shapes import concat_axis, convolution_window, crop_offsets, pooling_window
 from pipeline.caffe_format.writer import replaced_file
 from pipeline.errors import ModelFormatError
+from pipeline.wire_format import length_tag, string_field, varint_field
 
 OPSET = 17
 IR_VERSION = 8

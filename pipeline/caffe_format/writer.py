@@ -43,11 +43,11 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from landmarks.arrays import Float32Array
-from pipeline.caffe_format.encoding import length_tag, string_field, varint
 from pipeline.caffe_format.layers import PARAMETERS, Layer
 from pipeline.caffe_format.network import CaffeNetwork
 from pipeline.errors import ModelError
 from pipeline.files import whole_file
+from pipeline.wire_format import length_tag, string_field, varint
 
 _WORDS = {"pool", "round_mode", "operation"}
 """Parameters that are enum names and stand without quotes."""

@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 
 from landmarks.geometry import Box
 from pipeline.errors import LandmarkFileError
+from pipeline.wire_format import fields, length_tag, varint_field
 
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _NEXT_STEP = "Write it anew with find_face_landmarks' sfl_cache, or set landmarks.read to null"
 
 
@@ -109,7 +109,7 @@ def read_lms(path: str | PathLike[str]) -> tuple[list[LmsFrame], str]:
     frames: list[LmsFrame] = []
     input_path = ""
     try:
-        for number, value in _fields(content):
+        for number, value in fields(content):
             if number == 1:
                 frames.append(_read_frame(_expect_bytes(value)))
             elif number == 2:
@@ -131,26 +131,17 @@ def _face(face: LmsFace) -> bytes:
 
 def _number(field: int, value: int) -> bytes:
     """A number with its key; proto3 leaves zeros out, and negative ones take ten bytes."""
-    return b"" if value == 0 else bytes([field << 3 | _VARINT]) + _varint(value % 2**64)
+    return b"" if value == 0 else varint_field(field, value % 2**64)
 
 
 def _message(field: int, body: bytes) -> bytes:
-    return bytes([field << 3 | _BYTES]) + _varint(len(body)) + body
-
-
-def _varint(value: int) -> bytes:
-    groups = bytearray()
-    while value > 0x7F:
-        groups.append(value & 0x7F | 0x80)
-        value >>= 7
-    groups.append(value)
-    return bytes(groups)
+    return length_tag(field, len(body)) + body
 
 
 def _read_frame(body: bytes) -> LmsFrame:
     numbers = {1: 0, 2: 0, 3: 0}
     faces: list[LmsFace] = []
-    for number, value in _fields(body):
+    for number, value in fields(body):
         if number in numbers:
             numbers[number] = _expect_uint32(value)
         elif number == 4:
@@ -162,57 +153,20 @@ def _read_face(body: bytes) -> LmsFace:
     face_id = 0
     box = [0, 0, 0, 0]
     points: list[tuple[int, int]] = []
-    for number, value in _fields(body):
+    for number, value in fields(body):
         if number == 1:
             face_id = _expect_uint32(value)
         elif number == 2:
-            for side, length in _fields(_expect_bytes(value)):
+            for side, length in fields(_expect_bytes(value)):
                 if 1 <= side <= 4:
                     box[side - 1] = _int32(length) if side <= 2 else _expect_uint32(length)
         elif number == 3:
             point = [0, 0]
-            for axis, length in _fields(_expect_bytes(value)):
+            for axis, length in fields(_expect_bytes(value)):
                 if 1 <= axis <= 2:
                     point[axis - 1] = _int32(length)
             points.append((point[0], point[1]))
     return LmsFace(face_id, Box(*box), np.array(points, np.int32).reshape(-1, 2))
-
-
-def _fields(body: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Field numbers and values of a message; fields of unknown numbers come along, as proto3 asks."""
-    place = 0
-    while place < len(body):
-        key, place = _read_varint(body, place)
-        number, kind = key >> 3, key & 7
-        if number == 0:
-            raise ValueError(f"field number 0 before byte {place} of a message")
-        if kind == _VARINT:
-            value, place = _read_varint(body, place)
-            yield number, value
-            continue
-        if kind == _BYTES:
-            length, place = _read_varint(body, place)
-        elif kind in (_FIXED64, _FIXED32):
-            length = 8 if kind == _FIXED64 else 4
-        else:
-            raise ValueError(f"wire type {kind} before byte {place} of a message")
-        if place + length > len(body):
-            raise ValueError("it ends in the middle of a message")
-        yield number, body[place : place + length]
-        place += length
-
-
-def _read_varint(body: bytes, place: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 70, 7):
-        if place >= len(body):
-            raise ValueError("it ends in the middle of a number")
-        byte = body[place]
-        place += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value % 2**64, place
-    raise ValueError("a number of more than ten bytes")
 
 
 def _expect_bytes(value: int | bytes) -> bytes:

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from landmarks.arrays import Float32Array
 from pipeline.caffe_format.caffemodel import WeightLayer, load_blob, read_caffemodel
-from pipeline.caffe_format.encoding import length_tag, string_field, varint, varint_field
 from pipeline.errors import ModelError, ModelFormatError, ModelMissingError
+from pipeline.wire_format import length_tag, string_field, varint, varint_field
 
 FUZZ = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

@@ -11,11 +11,11 @@ import pytest
 
 from landmarks.arrays import Float32Array
 from pipeline.caffe_format import CaffeNetwork, load_caffe
-from pipeline.caffe_format.encoding import length_tag, string_field, varint_field
 from pipeline.caffe_format.fillers import bilinear_kernel
 from pipeline.caffe_format.layers import Layer
 from pipeline.caffe_format.writer import prototxt_text, write_caffemodel
 from pipeline.errors import ModelError, ModelFormatError
+from pipeline.wire_format import length_tag, string_field, varint_field
 
 CONVOLUTION = {"num_output": 4, "kernel_size": 3}
 
