@@ -20,7 +20,7 @@ from pipeline.run_events import RunEvents
 from pipeline.runner import run
 from pipeline.summary import RunSummary
 from tests import stand_ins
-from tests.kills import kill_and_resume
+from tests.kills import Photographs, kill_and_resume
 from tests.stand_ins import tree, write_photo
 
 ROOT = Path(__file__).parents[2]
@@ -120,7 +120,7 @@ def test_output_that_cannot_be_written_stops_the_run() -> None:
 @pytest.mark.timeout(900)  # it starts a program eight times, which takes its time on a busy machine
 @pytest.mark.parametrize(("executor", "kills"), [("serial", 3), ("process", 3)])
 def test_killed_and_resumed(tmp_path: Path, executor: str, kills: int) -> None:
-    kill_and_resume(tmp_path, executor, kills, seed=7)
+    kill_and_resume(Photographs(), tmp_path, executor, kills, seed=7)
 
 
 def interrupted(tmp_path: Path, executor: str, order: str) -> subprocess.Popen[bytes]:
@@ -136,7 +136,7 @@ def interrupted(tmp_path: Path, executor: str, order: str) -> subprocess.Popen[b
         "from pipeline.commands.progress import Progress\n"
         "from pipeline.runner import run\n"
         "if __name__ == '__main__':\n"
-        f"    settings = kills.config({executor!r}, 'out')\n"
+        f"    settings = kills.config(kills.Photographs(), {executor!r}, 'out')\n"
         f"    with Progress() as progress:\n"
         f"        doing = {{'factory': stand_ins.{factory}, 'model_hashes': stand_ins.no_models}}\n"
         f"        summary = run(settings, events=progress, **doing)\n"
