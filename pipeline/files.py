@@ -195,6 +195,24 @@ def whole_file(path: Path, *, sync: bool = False) -> Iterator[BinaryIO]:
         raise
 
 
+def append_whole(descriptor: int, content: bytes) -> None:
+    """Append to a file that was opened for appending: all of it, or nothing.
+
+    Raises
+    ------
+    OSError
+        It cannot be written; the file is as long as it was.
+    """
+    size = os.fstat(descriptor).st_size
+    try:
+        rest = memoryview(content)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+    except OSError:
+        os.ftruncate(descriptor, size)
+        raise
+
+
 @contextlib.contextmanager
 def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
     """Hold an exclusive lock on a file or, where the system can, a folder; freed when the process dies.

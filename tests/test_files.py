@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 import pickle
@@ -14,6 +15,7 @@ import pytest
 from pipeline.files import (
     LEFTOVER_PREFIX,
     FileHashes,
+    append_whole,
     locked,
     path_argument,
     printable,
@@ -116,6 +118,31 @@ def test_a_file_is_read_again_only_after_it_has_changed(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there_has_no_hash(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         FileHashes().of(tmp_path / "none")
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_lines_are_appended_whole_or_not_at_all(
+    fails: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, write, left = tmp_path / "lines", os.write, [2 if fails else 9]
+
+    def piecewise(descriptor: int, content: memoryview) -> int:
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(errno.ENOSPC, "full")
+        return write(descriptor, content[:3])
+
+    path.write_bytes(b"first\n")
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", piecewise)
+        if fails:
+            with pytest.raises(OSError, match="full"):
+                append_whole(descriptor, b"second line\n")
+        else:
+            append_whole(descriptor, b"second line\n")
+    os.close(descriptor)
+    assert path.read_bytes() == (b"first\n" if fails else b"first\nsecond line\n")
 
 
 def hold(path: Path, connection: Connection) -> None:

@@ -21,12 +21,7 @@ line that is cut off by a kill is left out by readers and ended by the next writ
 from __future__ import annotations
 
 import hashlib
-import json
-import os
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -35,17 +30,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.corrections.journal import ReviewJournal
 from pipeline.corrections.judgements import (
     Judgement,
     PhotoReview,
     Verdict,
     fingerprint,
     holding,
-    parse_judgement,
 )
-from pipeline.errors import OutputError, UsageError
+from pipeline.errors import UsageError
 from pipeline.images import to_stored_orientation, to_upright
-from pipeline.outputs import REVIEW_FOLDERS, encode_picture, output_error, write_atomically
+from pipeline.outputs import REVIEW_FOLDERS, encode_picture, write_atomically
 
 REVIEW_NAME = "review.jsonl"
 CORRECTED_FOLDER, CORRECTED_FACES_FOLDER = REVIEW_FOLDERS
@@ -71,17 +66,13 @@ class Corrections:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.path = directory / REVIEW_NAME
-        self._places: dict[str, list[int]] = {}
-        self._end = 0
-        self._lock = threading.Lock()
-        self._catch_up()
+        self._journal = ReviewJournal(directory / REVIEW_NAME)
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._journal)
 
     def __contains__(self, name: str) -> bool:
-        return name in self._places
+        return name in self._journal
 
     def refresh(self) -> None:
         """Take in what other programs have appended since.
@@ -91,19 +82,11 @@ class Corrections:
         OutputError, UsageError
             As when it was opened.
         """
-        self._catch_up()
+        self._journal.refresh()
 
     def history(self, name: str) -> list[Judgement]:
         """All judgements of a photograph, the first one first."""
-        places = self._places.get(name, ())
-        if not places:
-            return []
-        with _reading(self.path), self.path.open("rb") as file:
-            lines = []
-            for place in places:
-                file.seek(place)
-                lines.append(file.readline())
-        return [judgement for line in lines if (judgement := parse_judgement(line, self.path)) is not None]
+        return self._journal.history(name)
 
     def review(self, record: Mapping[str, Any]) -> PhotoReview:
         """What holds of the judgements of a photograph, given its present record."""
@@ -135,7 +118,7 @@ class Corrections:
         if verdict == "correct":
             raise ValueError("verdict: a correction has a map, use correct()")
         shown = self.review(record).shown
-        self._append(_judgement(record, verdict, who, face, judged=shown))
+        self._journal.append(_judgement(record, verdict, who, face, judged=shown))
         return self.review(record)
 
     def correct(
@@ -204,7 +187,7 @@ class Corrections:
             face_files=face_files,
             turn=turn,
         )
-        self._append(line)
+        self._journal.append(line)
         return self.review(record)
 
     def instances(self, correction: Judgement) -> Instances:
@@ -245,44 +228,6 @@ class Corrections:
         upright: Any = to_upright(picture, turn)
         return np.asarray(upright)
 
-    def _append(self, line: Judgement) -> None:
-        """Append a whole line and wait until it is on the disk; also beside other processes that do so."""
-        content = json.dumps(asdict(line), allow_nan=False, separators=(",", ":")).encode("ascii") + b"\n"
-        try:
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
-            try:
-                _lock(descriptor)
-                size = os.fstat(descriptor).st_size
-                if size and os.pread(descriptor, 1, size - 1) != b"\n":
-                    content = b"\n" + content  # ends a line that a kill has cut off
-                try:
-                    rest = memoryview(content)
-                    while rest:
-                        rest = rest[os.write(descriptor, rest) :]
-                except OSError:
-                    os.ftruncate(descriptor, size)
-                    raise
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-        except OSError as error:
-            raise output_error(self.path, error) from error
-        self._catch_up()
-
-    def _catch_up(self) -> None:
-        """Note the places of the lines that have come since."""
-        if not self.path.exists():
-            return
-        with self._lock, _reading(self.path), self.path.open("rb") as file:
-            file.seek(self._end)
-            for line in file:
-                if not line.endswith(b"\n"):
-                    break
-                judgement = parse_judgement(line, self.path)
-                if judgement is not None:
-                    self._places.setdefault(judgement.name, []).append(self._end)
-                self._end += len(line)
-
 
 def _judgement(
     record: Mapping[str, Any], verdict: Verdict, who: str, face: int | None, **values: Any
@@ -301,22 +246,3 @@ def _judgement(
 def _turn(record: Mapping[str, Any]) -> int:
     """The orientation of the grid that the photograph's masks lie on; 1: upright."""
     return int(record.get("stored_orientation") or 1) if record.get("orientation") == "stored" else 1
-
-
-def _lock(descriptor: int) -> None:
-    """Wait until no other process appends; closing the file ends the lock. Without locks there is none."""
-    if os.name == "posix":
-        import fcntl  # noqa: PLC0415 - not on Windows
-
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        except OSError:  # a file system without locks: appended lines stay whole all the same
-            return
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(path, f"cannot be read: {error.strerror}", "Check the disk") from error

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
+from pipeline.files import append_whole
 from pipeline.manifest.schema import Record, parsed
 from pipeline.output_directory import RUN_NAME
 from pipeline.outputs import output_error, write_atomically
@@ -82,13 +83,7 @@ class Manifest:
         """
         line = to_line(record)
         with self._errors():
-            try:
-                rest = memoryview(line)
-                while rest:
-                    rest = rest[os.write(self._descriptor, rest) :]
-            except OSError:
-                os.ftruncate(self._descriptor, self._size)
-                raise
+            append_whole(self._descriptor, line)
             if time.monotonic() - self._synced > _SYNC_INTERVAL_SECONDS:
                 os.fsync(self._descriptor)
                 self._synced = time.monotonic()
