@@ -6,11 +6,16 @@ refused and written down by a library that is loaded before the C library: compi
 
 from __future__ import annotations
 
+import ast
+import json
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -102,6 +107,41 @@ def watched(tmp_path: Path, recorder: Path) -> Watched:
     return Watched(tmp_path, recorder)
 
 
+def _is_main_guard(node: ast.stmt) -> bool:
+    return isinstance(node, ast.If) and "__name__" in ast.unparse(node.test)
+
+
+def entry_points() -> dict[str, Path]:
+    """Every module of the checkout that is run by itself (``python -m NAME``), by its name, and its file."""
+    files = sorted(
+        file
+        for file in ROOT.rglob("*.py")
+        if not {".venv", ".venv-caffe", "build", "output"} & set(file.relative_to(ROOT).parts)
+        and any(map(_is_main_guard, ast.parse(file.read_text("utf-8")).body))
+    )
+    return {".".join(file.relative_to(ROOT).with_suffix("").parts): file for file in files}
+
+
+ENTRY_POINTS = entry_points()
+ALONE = {"check_output": {"numpy", "PIL"}, "caffe_worker": {"caffe", "numpy"}}
+"""Entry points that load nothing of ours, by file name; all they load beside the standard library."""
+
+ENTER = """
+import importlib.abc, os, runpy, sys
+from landmarks_privacy_values import BLOCKED, ENVIRONMENT, REPORTERS
+def is_off():
+    return all(os.environ.get(k) == v for k, v in ENVIRONMENT.items()) and all(
+        name in sys.modules and sys.modules[name] is None for name in BLOCKED)
+class Watch(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        assert name not in REPORTERS or is_off(), f"{name} is loaded before its reports are switched off"
+sys.meta_path.insert(0, Watch())
+assert not is_off()
+runpy.run_module({name!r}, run_name="entry", alter_sys=True)
+assert is_off(), "nothing has switched reports off"
+"""
+
+
 def needs(module: str) -> pytest.MarkDecorator:
     packages = Path(sysconfig.get_path("platlib"))
     return pytest.mark.skipif(not (packages / module).is_dir(), reason=f"{module} is not installed")
@@ -147,6 +187,81 @@ def test_every_package_switches_reports_off_first(package: str, watched: Watched
     text += "assert all(sys.modules[name] is None for name in p.BLOCKED)\n"
     text += "assert not {'onnxruntime', 'openvino', 'ray', 'torch', 'cv2'} & set(sys.modules)"
     watched.python("-c", text)
+
+
+@pytest.mark.parametrize("name", [name for name, file in ENTRY_POINTS.items() if file.stem not in ALONE])
+def test_every_entry_point_switches_reports_off_first(name: str, watched: Watched) -> None:
+    values = f"BLOCKED, ENVIRONMENT = {privacy.BLOCKED!r}, {privacy.ENVIRONMENT!r}\n"
+    values += "REPORTERS = {'datasets', 'fiftyone', 'huggingface_hub', 'onnxruntime', 'openvino', 'ray'}\n"
+    (watched.folder / "landmarks_privacy_values.py").write_text(values)
+    loads_torch = "torch" in ENTRY_POINTS[name].read_text("utf-8") or name.startswith("training.")
+    if loads_torch and not (Path(sysconfig.get_path("platlib")) / "torch").is_dir():
+        pytest.skip("torch is not installed")
+    watched.python("-c", ENTER.format(name=name))
+    assert (watched.connections(), watched.written()) == ([], set())
+
+
+@pytest.mark.parametrize("name", [name for name, file in ENTRY_POINTS.items() if file.stem in ALONE])
+def test_entry_points_that_stand_alone_load_nothing_that_reports(name: str) -> None:
+    file = ENTRY_POINTS[name]
+    loaded: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            loaded |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            loaded.add((node.module or "").partition(".")[0])
+    assert loaded - sys.stdlib_module_names == ALONE[file.stem]
+
+
+@needs("fastapi")
+@pytest.mark.parametrize("command", [["serve", "--port", "0"], ["review", "out", "--no-browser"]])
+def test_pages_reach_nobody(command: list[str], watched: Watched) -> None:
+    watched.python("-m", "pipeline", "run", "--input", SAMPLE, "--output", "out", "--quiet")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pipeline", *command],
+        cwd=watched.folder,
+        env=watched.environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stderr is not None
+        found = re.search(r"(http://127\.0\.0\.1:\d+)(\S*)", process.stderr.readline())
+        assert found
+        if command[0] == "serve":
+            request = urllib.request.Request(f"{found[1]}/segment", SAMPLE.read_bytes(), {"Content-Type": ""})
+        else:
+            request = urllib.request.Request("".join(found.groups()))
+        with urllib.request.urlopen(request) as answer:
+            assert answer.status == 200
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate()
+    assert process.returncode == 0
+    assert watched.connections() == []
+    assert watched.written() == {".cache/uncrop"}
+
+
+def test_images_are_entered_where_that_is_tested() -> None:
+    for line in (ROOT / "Dockerfile").read_text("utf-8").splitlines():
+        if not line.startswith("ENTRYPOINT"):
+            continue
+        words = json.loads(line.removeprefix("ENTRYPOINT"))
+        if "-m" in words:
+            name = f"{words[words.index('-m') + 1]}.__main__"
+            assert name in ENTRY_POINTS
+        else:
+            (script,) = (word for word in words if word.endswith(".py"))
+            assert Path(script).stem in {file.stem for file in ENTRY_POINTS.values()}
+
+
+def test_tests_switch_reports_off_first(watched: Watched) -> None:
+    (watched.folder / "test_it.py").write_text(
+        "import os\nfrom landmarks import privacy\n\n\ndef test_it():\n"
+        "    assert privacy.ENVIRONMENT.items() <= os.environ.items()\n"
+    )
+    (watched.folder / "conftest.py").write_text((ROOT / "tests/conftest.py").read_text("utf-8"))
+    watched.python("-m", "pytest", "-q", "-p", "no:cacheprovider", "test_it.py")
 
 
 def test_the_recorder_hears_python_and_compiled_code(watched: Watched) -> None:

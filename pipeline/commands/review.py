@@ -8,7 +8,6 @@ import secrets
 import sys
 import webbrowser
 from pathlib import Path
-from typing import Any
 
 from pipeline.errors import EXIT_OK, UsageError
 from pipeline.files import path_argument
@@ -45,11 +44,16 @@ def execute(options: argparse.Namespace) -> int:
 
     def announce(address: str) -> None:
         print(f"review: {address}\nStop with Ctrl-C.", file=sys.stderr, flush=True)
-        if not options.no_browser:
-            webbrowser.open(address)
 
-    settings: dict[str, Any] = {"who": options.who or _user(), "token": secrets.token_urlsafe(24)}
-    review(directory, options.input or (), port=options.port, announce=announce, **settings)
+    review(
+        directory,
+        options.input or (),
+        port=options.port,
+        who=options.who or _user(),
+        token=secrets.token_urlsafe(24),
+        announce=announce,
+        show=None if options.no_browser else webbrowser.open,
+    )
     return EXIT_OK
 
 

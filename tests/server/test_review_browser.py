@@ -1,7 +1,9 @@
 """The review page in a real browser: what people click, draw and type, and what is on the disk afterwards."""
 
 import json
+import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -17,7 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Dialog, Page, expect, sync_playwright
 
 from pipeline.corrections.layer import Corrections
 from pipeline.manifest.journal import read_manifest
@@ -230,9 +232,26 @@ def test_a_stroke_is_saved_to_the_pixel_and_undone(browser: Browser, output: Pat
         expect(page.locator("#counts")).to_contain_text("1 of 6 judged")
         page.select_option("#filter", "corrected")
         open_photo(page, "in/2.png")
-        page.locator("#revert").click()
+        asked: list[str] = []
+
+        def answer(dialog: Dialog) -> None:
+            asked.append(dialog.message)
+            (dialog.accept if len(asked) > 1 else dialog.dismiss)()
+
+        page.on("dialog", answer)
+        with page.expect_event("dialog"):
+            page.locator("#revert").click()
+        assert "what was drawn and saved here, and its verdict?" in asked[0]
+        kept = corrected(output, "in/2.png")
+        assert kept is not None
+        assert np.array_equal(kept, saved)
+        with page.expect_event("dialog"):
+            page.locator("#revert").click()
         expect(page.locator("#facts")).not_to_contain_text("corrected")
         assert corrected(output, "in/2.png") is None
+        page.locator("#revert").click()
+        expect(page.locator("#message")).to_have_text("nothing is drawn here")
+        assert len(asked) == 2
 
 
 def test_holes_smoothing_numbers_and_removal(browser: Browser, output: Path) -> None:
@@ -509,6 +528,37 @@ def test_photographs_are_dropped_on_the_server(browser: Browser, tmp_path: Path,
             page.get_by_role("button", name="Mask of good.png").click()
         assert download.value.suggested_filename == "good.png.mask.png"
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_the_browser_is_started_with_an_address_that_is_good_once(output: Path, tmp_path: Path) -> None:
+    import httpx
+
+    told = tmp_path / "told"
+    os.mkfifo(told)
+    starter = tmp_path / "browser"
+    starter.write_text(f'#!/bin/sh\necho "$@" >{shlex.quote(str(told))}\n')
+    starter.chmod(0o755)
+    words = [sys.executable, "-m", "pipeline", "review", str(output)]
+    environment = {**os.environ, "BROWSER": f"{starter} %s"}
+    process = subprocess.Popen(words, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
+    try:
+        shown = told.read_text().strip()  # waits for the one who writes it
+        assert process.stderr is not None
+        found = re.search(r"(http://127\.0\.0\.1:\d+)/\?token=(\S+)", process.stderr.readline())
+        assert found
+        assert found[2] not in shown
+        assert re.fullmatch(rf"{re.escape(found[1])}/\?once=\S{{32}}", shown)
+        with httpx.Client(timeout=60) as first, httpx.Client(timeout=60) as second:
+            assert first.get(shown).status_code == 200
+            assert first.get(f"{found[1]}/api/photos").status_code == 200
+            late = second.get(shown)
+            assert (late.status_code, "has been used: if not by you" in late.text) == (401, True)
+            assert second.get(f"{found[1]}/api/photos").status_code == 401
+            assert first.get(shown).status_code == 200  # loaded again by the one it has let in
+            assert second.get(found[0]).status_code == 200
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
 
 
 def test_killed_while_saving_nothing_is_torn(output: Path) -> None:

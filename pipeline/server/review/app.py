@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import secrets
 import threading
 import zlib
 from collections.abc import AsyncIterator
@@ -51,7 +52,28 @@ def cookie_name(token: str) -> str:
     return f"uncrop-review-{hashlib.sha256(token.encode()).hexdigest()[:8]}"
 
 
-def create_review_app(album: Album, tool: FaceTool, token: str) -> FastAPI:
+class OneTimeCode:
+    """A secret that lets the first in who has it, and nobody after.
+
+    A browser that is started with an address shows that to all users of the machine, in its process's
+    arguments: the token itself does not belong there.
+    """
+
+    def __init__(self) -> None:
+        self.text = secrets.token_urlsafe(24)
+        self._unused = True
+        self._lock = threading.Lock()
+
+    def admits(self, given: str) -> bool:
+        """Whether this is the code, for the first time."""
+        if not same_secret(given, self.text):
+            return False
+        with self._lock:
+            first, self._unused = self._unused, False
+        return first
+
+
+def create_review_app(album: Album, tool: FaceTool, token: str, code: OneTimeCode | None = None) -> FastAPI:
     """Make the app.
 
     Parameters
@@ -62,6 +84,8 @@ def create_review_app(album: Album, tool: FaceTool, token: str) -> FastAPI:
         Segments faces that a person has boxed.
     token
         What the page's address must hold.
+    code
+        What it may hold instead, once.
     """
 
     @asynccontextmanager
@@ -77,24 +101,24 @@ def create_review_app(album: Album, tool: FaceTool, token: str) -> FastAPI:
     guard = Guard(LOOPBACK_NAMES, token=token, cookie=cookie_name(token))
     app.add_middleware(CheckMiddleware, guard=guard, open_paths=("/",))
     _add_errors(app)
-    _add_page(app, token)
+    _add_page(app, token, code or OneTimeCode())
     _add_reading(app, album)
     _add_saving(app, album)
     _add_tools(app, album, tool)
     return app
 
 
-def _add_page(app: FastAPI, token: str) -> None:
+def _add_page(app: FastAPI, token: str, code: OneTimeCode) -> None:
     static = files("pipeline.server") / "static"
     app.mount("/static", StaticFiles(directory=str(static)), name="static")
 
     @app.get("/", include_in_schema=False)
-    def page(request: Request, given: Annotated[str, Query(alias="token")] = "") -> Response:
+    def page(request: Request, given: Annotated[str, Query(alias="token")] = "", once: str = "") -> Response:
         name = cookie_name(token)
-        if not same_secret(given or request.cookies.get(name, ""), token):
-            return problem(
-                401, "this address lacks its token: use the whole address that the command printed"
-            )
+        if not same_secret(given or request.cookies.get(name, ""), token) and not code.admits(once):
+            used = "this address was good once, and has been used: if not by you, stop the command. Else "
+            lacks = "this address lacks its token: "
+            return problem(401, f"{used if once else lacks}use the whole address that the command printed")
         answer = Response((static / "review.html").read_bytes(), media_type="text/html; charset=utf-8")
         answer.set_cookie(name, token, httponly=True, samesite="strict")
         return answer

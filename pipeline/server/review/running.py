@@ -9,13 +9,20 @@ from pipeline.config import recorded_config
 from pipeline.inputs import list_photos
 from pipeline.manifest.journal import read_run
 from pipeline.server.review.album import Album
-from pipeline.server.review.app import create_review_app
+from pipeline.server.review.app import OneTimeCode, create_review_app
 from pipeline.server.review.tools import FaceTool
 from pipeline.server.running import address, listen, run_until_stopped
 
 
 def review(
-    output: Path, inputs: Sequence[str], *, port: int, who: str, token: str, announce: Callable[[str], None]
+    output: Path,
+    inputs: Sequence[str],
+    *,
+    port: int,
+    who: str,
+    token: str,
+    announce: Callable[[str], None],
+    show: Callable[[str], object] | None = None,
 ) -> None:
     """Serve the page on this machine until SIGINT or SIGTERM.
 
@@ -33,6 +40,8 @@ def review(
         Goes into the address.
     announce
         Told the address.
+    show
+        Told another address, which is good once and may be seen by others afterwards: for a browser.
 
     Raises
     ------
@@ -43,8 +52,11 @@ def review(
     """
     album, tool = open_album(output, inputs, who)
     listener = listen("127.0.0.1", port)
+    code = OneTimeCode()
     announce(f"{address(listener)}/?token={token}")
-    run_until_stopped(create_review_app(album, tool, token), listener)
+    if show is not None:
+        show(f"{address(listener)}/?once={code.text}")
+    run_until_stopped(create_review_app(album, tool, token, code), listener)
 
 
 def open_album(output: Path, inputs: Sequence[str], who: str) -> tuple[Album, FaceTool]:

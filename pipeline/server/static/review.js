@@ -266,7 +266,11 @@ async function save() {
 
 async function revert() {
   const { photo } = state;
+  if (!photo) return;
   finishStroke();
+  if (!photo.corrected && !state.editor?.changed) return say("nothing is drawn here");
+  const lost = photo.corrected ? "Discard what was drawn and saved here, and its verdict?" : "Discard what was drawn here?";
+  if (!confirm(`${lost}\n\nThe run's own masks come back; this cannot be undone.`)) return;
   if (photo.corrected) renew(await api.discardInstances(photo.id, photo.revision));
   if (!state.editor) return;
   const map = await api.instances(photo.id, { original: true });
