@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import difflib
-import logging
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from landmarks.registry import DETECTORS
 from pipeline import shipped
+from pipeline.config_checks import check_keys, merge, validation_problems, with_sections
+from pipeline.config_files import first_file, read_layers, read_override
 from pipeline.engines.registry import ENGINES
 from pipeline.errors import ConfigError, Problem
 from pipeline.executors.registry import EXECUTORS
-from pipeline.files import expanded, text_of
-from pipeline.yaml_text import read_yaml
+from pipeline.files import expanded
+from pipeline.former_keys import renamed
 
 Positive = Annotated[int, Field(gt=0, le=2**31 - 1, strict=True)]
 AtOnce = Annotated[int, Field(gt=0, le=1024, strict=True)]
@@ -29,20 +27,7 @@ Auto = Literal["auto"]
 NO_RESULT = "NO_RESULT"
 """Marks a key or section whose value shapes no result: a change of it leaves what was done done."""
 
-_MAX_DEPTH = 8
 _COLOURS = {"white": "#ffffff", "grey": "#808080", "black": "#000000"}
-_log = logging.getLogger(__name__)
-
-RENAMED = {
-    "crop.max_side_px": "network.max_side_px",
-    "refine.jaw_penalty": "scores.jaw_penalty",
-    "refine.jaw_support": "scores.jaw_support",
-    "network.upsample": "network.interpolation",
-}
-"""Keys of earlier versions and their names of today; the old ones are still taken, with a warning."""
-
-RENAMED_VALUES = {"network.upsample": {"scores": "cubic"}}
-"""Old key -> its values that are called otherwise under the new one."""
 
 
 def _one_of(registry: Mapping[str, object]) -> AfterValidator:
@@ -269,7 +254,7 @@ def shaping(section: BaseModel) -> dict[str, Any]:
 def recorded_config(values: object) -> Config:
     """The configuration in a ``run.json``, of earlier versions too; the default one where it is none."""
     try:
-        return Config.model_validate(_renamed(values, None, []) if isinstance(values, dict) else {})
+        return Config.model_validate(renamed(values, None, []) if isinstance(values, dict) else {})
     except (ValidationError, AttributeError, TypeError):
         return Config()
 
@@ -304,247 +289,19 @@ def load_config(
     problems: list[Problem] = []
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
-    layers = _layers(_start(path), problems)
-    layers += [(f"--set {override}", _override(override, problems)) for override in overrides]
+    layers = read_layers(first_file(path), problems)
+    layers += [(f"--set {text}", read_override(text, problems)) for text in overrides]
     for source, layer in layers:
-        named = _renamed(layer, source, problems)
-        _merge(values, _with_sections(Config, named, (), source, problems), source, origins)
-    _merge(values, options or {}, "command line", origins)
-    _check_keys(Config, values, (), origins, str(path), problems)
+        named = renamed(layer, source, problems)
+        merge(values, with_sections(Config, named, (), source, problems), source, origins)
+    merge(values, options or {}, "command line", origins)
+    check_keys(Config, values, (), origins, str(path), problems)
     known = {problem.key for problem in problems}
     try:
         config = Config.model_validate(values)
     except ValidationError as error:
-        problems += [p for p in _validation_problems(error, origins, str(path)) if p.key not in known]
+        problems += [p for p in validation_problems(Config, error, origins, str(path)) if p.key not in known]
         raise ConfigError(problems) from error
     if problems:
         raise ConfigError(problems)
     return config
-
-
-def _start(path: str | Path) -> Path:
-    """The file to begin with; `ConfigError` if it cannot be one."""
-    try:
-        text = expanded(str(path))
-    except ValueError as error:
-        raise ConfigError([Problem("--config", "", str(error))]) from error
-    if not text:
-        message = "a path is empty; name a YAML file, or leave the option out"
-        raise ConfigError([Problem("--config", "", message)])
-    return Path(text)
-
-
-def _layers(path: Path, problems: list[Problem]) -> list[tuple[str, dict[str, Any]]]:
-    """The file and all it extends, the furthest ancestor first."""
-    layers: list[tuple[str, dict[str, Any]]] = []
-    seen: list[Path] = []
-    current: Path | None = path
-    while current is not None:
-        if current.resolve() in seen:
-            problems.append(Problem(str(current), "extends", "extends itself, directly or through others"))
-            break
-        seen.append(current.resolve())
-        values = _read_yaml(current, problems)
-        parent = values.pop("extends", None)
-        layers.insert(0, (str(current), values))
-        if parent is not None and not (parent and isinstance(parent, str)):
-            problems.append(
-                Problem(str(current), "extends", f"expected the name of a YAML file, got {parent!r}")
-            )
-            parent = None
-        try:
-            current = current.parent / expanded(parent) if parent else None
-        except ValueError as error:
-            problems.append(Problem(str(current), "extends", str(error)))
-            break
-    return layers
-
-
-def _read_yaml(path: Path, problems: list[Problem]) -> dict[str, Any]:
-    try:
-        loaded = read_yaml(text_of(path.read_bytes()))
-    except FileNotFoundError:
-        problems.append(Problem(str(path), "", "no such file; the shipped ones are in configs/"))
-    except OSError as error:
-        problems.append(Problem(str(path), "", f"cannot be read: {error.strerror}"))
-    except UnicodeDecodeError as error:
-        what = f"is not {error.encoding.upper()} text (byte {error.start}); save it as UTF-8"
-        problems.append(Problem(str(path), "", what))
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        problems.append(
-            Problem(str(path), "", f"{where}{getattr(error, 'problem', None) or 'not valid YAML'}")
-        )
-    except (RecursionError, ValueError, TypeError) as error:
-        problems.append(Problem(str(path), "", f"not valid YAML: {error}"))
-    else:
-        if isinstance(loaded, dict):
-            return {key: value for key, value in loaded.items() if not str(key).startswith("x-")}
-        if loaded is not None:
-            kind = type(loaded).__name__
-            problems.append(Problem(str(path), "", f"expected sections such as 'input:', got a {kind}"))
-    return {}
-
-
-def _renamed(layer: Mapping[str, Any], source: str | None, problems: list[Problem]) -> dict[str, Any]:
-    """The values of one source with the keys of earlier versions under their names of today.
-
-    What a user may write anew is warned of; a source of None is a record, which nobody is to change.
-    """
-    renamed = dict(layer)
-    for old, new in RENAMED.items():
-        (old_section, old_key), (section, key) = old.split("."), new.split(".")
-        given = renamed.get(old_section)
-        if not isinstance(given, dict) or old_key not in given:
-            continue
-        kept = {name: given[name] for name in given if name != old_key}
-        target = kept if section == old_section else renamed.get(section) or {}
-        if not isinstance(target, dict):
-            continue
-        if source is not None and key in target:
-            problems.append(Problem(source, old, f"is called {new} now, which is given too; keep that one"))
-        elif source is not None:
-            _log.warning("%s: %s is called %s now; the old name will go", source, old, new)
-        value, values = given[old_key], RENAMED_VALUES.get(old, {})
-        renamed[old_section] = kept
-        renamed[section] = {key: values.get(value, value) if isinstance(value, str) else value, **target}
-    return renamed
-
-
-def _override(text: str, problems: list[Problem]) -> dict[str, Any]:
-    key, separator, value = text.partition("=")
-    if not separator or not all(key.split(".")):
-        message = "expected section.key=value, such as engine.threads=2"
-        problems.append(Problem(f"--set {text}", "", message))
-        return {}
-    try:
-        loaded = read_yaml(value)
-    except yaml.YAMLError as error:
-        why = getattr(error, "problem", None)
-        told = f" ({why})" if isinstance(error, yaml.constructor.ConstructorError) and why else ""
-        problems.append(Problem(f"--set {text}", key, f"{value!r} is not a YAML value{told}; quote it"))
-        return {}
-    except (RecursionError, ValueError, TypeError) as error:
-        problems.append(Problem(f"--set {text}", key, f"{value!r} is not a YAML value ({error}); quote it"))
-        return {}
-    for part in reversed(key.split(".")):
-        loaded = {part: loaded}
-    return dict(loaded)
-
-
-def _merge(
-    base: dict[str, Any], layer: Mapping[Any, Any], source: str, origins: dict[str, str], prefix: str = ""
-) -> None:
-    if (
-        prefix.count(".") > _MAX_DEPTH
-    ):  # a YAML anchor inside itself; its outermost key is reported as unknown
-        return
-    for key, value in layer.items():
-        dotted = f"{prefix}{key}"
-        origins[dotted] = source
-        if isinstance(value, Mapping):
-            if not isinstance(base.get(key), dict):
-                base[key] = {}
-            _merge(base[key], value, source, origins, f"{dotted}.")
-        else:
-            base[key] = value
-
-
-def _with_sections(
-    model: type[BaseModel],
-    layer: Mapping[Any, Any],
-    prefix: tuple[str, ...],
-    source: str,
-    problems: list[Problem],
-) -> dict[Any, Any]:
-    """The values of one source, of which a section that holds a value instead of keys is told and left out.
-
-    Before sources are merged: afterwards the keys of another source would have taken its place.
-    """
-    kept: dict[Any, Any] = {}
-    for key, value in layer.items():
-        field = model.model_fields.get(key) if isinstance(key, str) else None
-        section = None if field is None else _section_of(field.annotation)
-        if section is None:
-            kept[key] = value
-        elif isinstance(value, Mapping):
-            kept[key] = _with_sections(section, value, (*prefix, key), source, problems)
-        elif value is not None:
-            message = f"expected keys below it ({', '.join(section.model_fields)}), got {value!r}"
-            problems.append(Problem(source, ".".join((*prefix, key)), message))
-    return kept
-
-
-def _section_of(annotation: Any) -> type[BaseModel] | None:
-    candidates = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
-    for candidate in candidates:
-        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-            return candidate
-    return None
-
-
-def _check_keys(
-    model: type[BaseModel],
-    values: dict[str, Any],
-    prefix: tuple[str, ...],
-    origins: Mapping[str, str],
-    path: str,
-    problems: list[Problem],
-) -> None:
-    """Report unknown keys with the nearest known one, and drop them so that the rest is still checked."""
-    for key in list(values):
-        dotted = ".".join((*prefix, str(key)))
-        if key not in model.model_fields:
-            near = difflib.get_close_matches(str(key), model.model_fields, n=1, cutoff=0.5)
-            known = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(model.model_fields)}"
-            problems.append(Problem(origins.get(dotted, path), dotted, f"unknown key; {known}"))
-            del values[key]
-            continue
-        section = _section_of(model.model_fields[key].annotation)
-        if section is not None:
-            _check_keys(section, values[key], (*prefix, str(key)), origins, path, problems)
-
-
-def _validation_problems(error: ValidationError, origins: Mapping[str, str], path: str) -> list[Problem]:
-    """One problem a key: pydantic reports every branch of a union by itself."""
-    messages: dict[str, list[str]] = {}
-    given: dict[str, Any] = {}
-    for item in error.errors():
-        names = _key_path(item["loc"])
-        dotted = ".".join(names)
-        message = (
-            item["msg"]
-            .removeprefix("Input should be ")
-            .removeprefix("a valid ")
-            .removeprefix("Value error, ")
-            .replace("tuple", "list")
-        )
-        if message not in messages.setdefault(dotted, []):
-            messages[dotted].append(message)
-        given[dotted] = item["input"]
-    return [
-        Problem(
-            _origin(dotted, origins, path), dotted, f"expected {' or '.join(texts)}, got {given[dotted]!r}"
-        )
-        for dotted, texts in messages.items()
-    ]
-
-
-def _key_path(loc: tuple[int | str, ...]) -> list[str]:
-    """The part of a pydantic location that is made of our keys and of list positions."""
-    names: list[str] = []
-    model: type[BaseModel] | None = Config
-    for part in loc:
-        if model is not None and isinstance(part, str) and part in model.model_fields:
-            names.append(part)
-            model = _section_of(model.model_fields[part].annotation)
-        elif isinstance(part, int):
-            names.append(str(part))
-    return names
-
-
-def _origin(dotted: str, origins: Mapping[str, str], path: str) -> str:
-    while dotted and dotted not in origins:
-        dotted = dotted.rpartition(".")[0]
-    return origins.get(dotted, path)

@@ -30,6 +30,9 @@ LAYERS = (
         "pipeline.wire_format",
     ),
     (
+        "pipeline.former_keys",
+        "pipeline.config_files",
+        "pipeline.config_checks",
         "pipeline.config",
         "pipeline.output_names",
         "pipeline.metrics",

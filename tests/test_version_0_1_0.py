@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.config import RENAMED, RENAMED_VALUES, Config, load_config
+from pipeline.config import Config, load_config
+from pipeline.former_keys import RENAMED, RENAMED_VALUES
 
 ROOT = Path(__file__).resolve().parents[1]
 OLD = Path(__file__).parent / "data" / "version_0_1_0"
