@@ -35,7 +35,8 @@ from pipeline.runner import run
 RESULTS = Path(__file__).with_name("results") / "review.json"
 DISTINCT = 24
 STOPS = 60
-BROWSER = ("--no-sandbox", "--disable-gpu", "--enable-precise-memory-info")
+QUIET = ("--disable-background-networking", "--disable-component-update")
+BROWSER = ("--no-sandbox", "--disable-gpu", "--enable-precise-memory-info", *QUIET)
 MOST_SECONDS = 2.0
 WHOLE = "image => image.complete && image.naturalWidth > 0"
 SETTLED = f"""() => {{

@@ -282,7 +282,13 @@ def test_a_clip_is_listed_and_judged_but_not_drawn_on(output: Path) -> None:
         (item,) = items(client, search="walk")
         assert (item["clip"], item["status"], item["faces"]) == (True, "ok", 0)
         details = client.get(f"/api/photos/{item['id']}").json()
-        assert (details["shown"], "A clip of 10 frames" in details["notes"][0]) == (False, True)
+        assert (details["shown"], details["frames"]) == (False, 0)
+        assert "A clip of 10 frames" in details["notes"][0]
+        assert "not there any more" in details["notes"][0]
+        assert client.get(f"/api/photos/{item['id']}/frames/0/photograph").status_code == 404
+        assert client.get(f"/api/photos/{item['id']}/frames/0/instances").status_code == 200  # an empty map
+        photo = client.get("/api/photos/0/frames/0/photograph")
+        assert (photo.status_code, "is no clip" in message_of(photo)) == (404, True)
         assert client.get(f"/api/photos/{item['id']}/thumbnail").status_code == 200
         drawn = np.ones((record["size_wh"][1], record["size_wh"][0]), np.uint16)
         refused = put(client, item["id"], drawn, item["revision"])
@@ -290,6 +296,66 @@ def test_a_clip_is_listed_and_judged_but_not_drawn_on(output: Path) -> None:
         assert judge(client, item, "accept").json()["verdict"] == "accept"
         (again,) = items(client, search="walk")
         assert again["clip"] is True
+
+
+def clip_run(folder: Path, **output: Any) -> Path:
+    """A run over a clip of six frames in which a face moves."""
+    pytest.importorskip("av", reason="the extra 'video' is not installed")
+    from tests.video.clips import pan, write_clip
+
+    write_clip(folder / "in/walk.mp4", pan(6))
+    config = {
+        "input": {"paths": ["in"]},
+        "output": {"directory": "out", **output},
+        "engine": {"threads": 1},
+        "execution": {"executor": "serial"},
+    }
+    video = {"video": {"format": output.pop("format")}} if "format" in output else {}
+    config["output"] = {"directory": "out", **output}
+    run(Config.model_validate(config | video))
+    return folder / "out"
+
+
+@pytest.mark.parametrize(
+    ("output", "folder"),
+    [
+        ({}, "instances"),
+        ({"format": "png"}, "instances"),
+        ({"format": "h264", "instances": False}, "masks"),
+    ],
+    ids=["ffv1", "png", "h264"],
+)
+def test_frames_of_a_clip_are_shown_with_their_masks(
+    output: dict[str, Any], folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import av
+
+    monkeypatch.chdir(tmp_path)
+    directory = clip_run(tmp_path, **output)
+    (record,) = read_manifest(directory)
+    path = directory / record["files"][folder]
+    if path.suffix == ".png":
+        written = [np.asarray(Image.open(path.with_name(f"{index:06d}.png"))) for index in range(6)]
+    else:
+        with av.open(str(path)) as container:
+            written = [frame.to_ndarray(format="gray") for frame in container.decode(video=0)]
+    with reviewing(directory) as client:
+        (item,) = items(client)
+        details = client.get(f"/api/photos/{item['id']}").json()
+        assert (details["shown"], details["frames"], details["first_frame"]) == (False, 6, 0)
+        for index in (0, 5, 3):
+            answer = client.get(f"/api/photos/{item['id']}/frames/{index}/instances")
+            numbers = np.frombuffer(answer.content, "<u2").reshape(240, 320)
+            assert numbers.any()
+            expected = written[index] if folder == "instances" else written[index] > 127
+            assert np.array_equal(numbers, expected)
+            picture = client.get(f"/api/photos/{item['id']}/frames/{index}/photograph")
+            assert Image.open(io.BytesIO(picture.content)).size == (320, 240)
+        assert client.get(f"/api/photos/{item['id']}/frames/6/photograph").status_code == 404
+        for kind in ("instances", "masks"):
+            shutil.rmtree(directory / kind, ignore_errors=True)
+        empty = client.get(f"/api/photos/{item['id']}/frames/1/instances")
+        assert not np.frombuffer(empty.content, "<u2").any()
 
 
 def message_of(answer: httpx.Response) -> str:

@@ -25,7 +25,7 @@ from pipeline.corrections.layer import Corrections
 from pipeline.manifest.journal import read_manifest
 from pipeline.server.guard import Guard
 from tests.server.test_app import photo, serving
-from tests.server.test_review import clip_record, made_run
+from tests.server.test_review import clip_record, clip_run, made_run
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 ROOT = Path(__file__).parents[2]
@@ -324,6 +324,42 @@ def test_what_cannot_be_shown_is_passed_and_judged(browser: Browser, output: Pat
     assert [verdict(output, f"in/{name}") for name in ("1.png", "2.png", "walk.mp4")] == [
         "accept", "reject", "accept"
     ]  # fmt: skip
+
+
+def test_frames_of_a_clip_are_looked_at_and_not_drawn_on(
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    masked = """one => {
+        const copy = new OffscreenCanvas(320, 240).getContext("2d");
+        copy.drawImage(one, 0, 0);
+        return [...copy.getImageData(0, 0, 320, 240).data].filter((value, i) => i % 4 == 3 && value).length;
+    }"""
+    hidden = "element => element.scrollHeight - element.clientHeight"
+    with command(clip_run(tmp_path)) as (url, _), opened(browser, url, width=390, height=844) as page:
+        open_photo(page, "in/walk.mp4")
+        expect(page.locator("#frame-number")).to_have_text("1 of 6")
+        expect(page.locator("#photo")).to_have_attribute("alt", "in/walk.mp4, frame 1")
+        expect(page.locator("#drawing")).to_be_hidden()
+        assert page.locator("#masks").evaluate(masked) > 500
+        assert page.locator("#message").evaluate(hidden) <= 0  # all of its words are to be seen
+        before = Stage(page)
+        page.mouse.wheel(0, -200)
+        before.draw((100, 100), (140, 120))  # moves the picture
+        page.locator("#frame").fill("4")
+        expect(page.locator("#photo")).to_have_attribute("alt", "in/walk.mp4, frame 5")
+        page.keyboard.press(".")
+        expect(page.locator("#photo")).to_have_attribute("alt", "in/walk.mp4, frame 6")
+        page.keyboard.press(".")
+        expect(page.locator("#frame-number")).to_have_text("6 of 6")
+        moved = Stage(page)
+        assert moved.corner != before.corner  # and there it stays, whatever the frame
+        page.locator("#opacity").fill("0")
+        page.locator("#outlines").uncheck()
+        assert page.locator("#masks").evaluate(masked) == 0
+        page.keyboard.press("a")
+        expect(page.locator("#facts")).to_contain_text("accepted")
+    assert verdict(tmp_path / "out", "in/walk.mp4") == "accept"
 
 
 def test_a_verdict_is_taken_back_where_it_was_given(browser: Browser, output: Path) -> None:

@@ -19,11 +19,12 @@ from pipeline.errors import ImageReadError, UsageError
 from pipeline.images import Photo, read_photo
 from pipeline.manifest.journal import MANIFEST_NAME
 from pipeline.manifest.records import recorded_path
+from pipeline.server.review.clips import ClipFrames
 from pipeline.server.review.index import PhotoIndex
 from pipeline.server.review.pictures import (
     PictureCache,
     blank_thumbnail,
-    photograph,
+    jpeg_of,
     thumbnail,
     thumbnail_of_overlay,
     upright_instances,
@@ -72,6 +73,7 @@ class Album:
         self._corrections = Corrections(output)
         self._cache = PictureCache()
         self._saving = threading.Lock()
+        self._clips = ClipFrames(output, working_directory, config, self._cache)
         self._making = threading.BoundedSemaphore(usable_cores())  # whole photographs take memory
 
     def load(self) -> None:
@@ -118,8 +120,9 @@ class Album:
     def details(self, number: int) -> dict[str, Any]:
         """What the large view shows of a photograph.
 
-        ``shown``: whether its pixels and masks can be asked for; else it can only be judged. ``notes``: what
-        should be known before that.
+        ``shown``: whether its pixels and masks can be asked for; else it can only be judged. ``frames``: how
+        many frames of a clip can be asked for; ``first_frame``: the first with a face. ``notes``: what should
+        be known before that.
         """
         record = self.record(number)
         clip, notes = record.get("clip"), [error["message"] for error in record["errors"]]
@@ -129,10 +132,14 @@ class Album:
             shown = False
             if str(error) not in notes:
                 notes.append(str(error))
+        frames = 0
         if clip is not None:
+            frames = self._clips.count(record)
+            gone = " It is not there any more, or cannot be read: its frames are not shown."
             notes.append(
                 f"A clip of {clip['frames']} frames, {clip['with_faces']} with a mask; people followed: "
-                f"{len(clip['tracks'])}. Its frames are not shown here, but it can be accepted or rejected."
+                f"{len(clip['tracks'])}. It can be looked at and judged, but not drawn on."
+                f"{'' if frames else gone}"
             )
         elif shown and record["faces"] and upright_instances(self._output, record) is None:
             notes.append("The run's masks are not there (not written, or gone): what is shown is empty.")
@@ -145,6 +152,8 @@ class Album:
             "size_wh": record["size_wh"],
             "faces": faces,
             "shown": shown,
+            "frames": frames,
+            "first_frame": min((track["first_frame"] for track in clip["tracks"]), default=0) if clip else 0,
             "notes": notes,
         }
 
@@ -224,7 +233,30 @@ class Album:
 
     def photograph(self, number: int) -> bytes:
         """The upright photograph as a JPEG."""
-        return photograph(self.photo(self.record(number)))
+        return jpeg_of(self.photo(self.record(number)).pixels)
+
+    def frame(self, number: int, index: int) -> bytes:
+        """A frame of a clip as a JPEG, upright.
+
+        Raises
+        ------
+        IndexError
+            There is no such frame.
+        ClipReadError
+            It can't be read.
+        UsageError
+            It is no clip.
+        """
+        with self._making:
+            return jpeg_of(self._clips.pixels(self._clip(number), index))
+
+    def frame_instances(self, number: int, index: int) -> NDArray[np.uint16]:
+        """The map of track numbers of a frame, upright; empty where it has no masks."""
+        record = self._clip(number)
+        with self._making:
+            found = self._clips.numbers(record, index)
+        width, height = record["size_wh"]
+        return np.zeros((height, width), np.uint16) if found is None else found
 
     def judge(self, number: int, verdict: Verdict | None, revision: str) -> dict[str, Any]:
         """Accept or reject a photograph, or take that back; a correction stays.
@@ -279,6 +311,12 @@ class Album:
             self._check(record["name"], revision)
             self._note(number, self._corrections.judge(record, "reset", who=self._who))
         return self.item(number)
+
+    def _clip(self, number: int) -> dict[str, Any]:
+        record = self.record(number)
+        if "clip" not in record:
+            raise UsageError(f"{record['name']} is no clip")
+        return record
 
     def _reviewed(self, number: int) -> PhotoReview | None:
         """What people have said of a photograph; None where nobody has, or its record cannot be read."""

@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 import numpy as np
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.responses import JSONResponse
+from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -22,7 +23,7 @@ from starlette.requests import ClientDisconnect
 from starlette.staticfiles import StaticFiles
 
 from landmarks.geometry import Box
-from pipeline.errors import ImageReadError, UncropError, UsageError
+from pipeline.errors import ClipReadError, ImageReadError, UncropError, UsageError
 from pipeline.server.checks import CheckMiddleware, problem
 from pipeline.server.guard import LOOPBACK_NAMES, Guard, same_secret
 from pipeline.server.review.album import Album, StaleError
@@ -166,11 +167,23 @@ def _add_reading(app: FastAPI, album: Album) -> None:
 
     @app.get("/api/photos/{number}/instances")
     def instances(number: int, original: bool = False) -> Response:
-        numbers = album.instances(number, original=original)
-        height, width = numbers.shape
-        packed = gzip.compress(numbers.astype("<u2").tobytes(), compresslevel=1, mtime=0)
-        headers = {"X-Size": f"{width}x{height}", "Content-Encoding": "gzip"}
-        return Response(packed, media_type=_BYTES, headers=headers)
+        return _map_of(album.instances(number, original=original))
+
+    @app.get("/api/photos/{number}/frames/{index}/photograph")
+    def frame(number: int, index: int) -> Response:
+        return Response(album.frame(number, index), media_type="image/jpeg")
+
+    @app.get("/api/photos/{number}/frames/{index}/instances")
+    def frame_instances(number: int, index: int) -> Response:
+        return _map_of(album.frame_instances(number, index))
+
+
+def _map_of(numbers: NDArray[np.uint16]) -> Response:
+    """A map of face numbers: gzipped little-endian 16 bits, row by row."""
+    height, width = numbers.shape
+    packed = gzip.compress(numbers.astype("<u2").tobytes(), compresslevel=1, mtime=0)
+    headers = {"X-Size": f"{width}x{height}", "Content-Encoding": "gzip"}
+    return Response(packed, media_type=_BYTES, headers=headers)
 
 
 def _add_saving(app: FastAPI, album: Album) -> None:
@@ -246,6 +259,7 @@ def _add_errors(app: FastAPI) -> None:
         return problem(400, str(error))
 
     @app.exception_handler(ImageReadError)
+    @app.exception_handler(ClipReadError)
     @app.exception_handler(UsageError)
     async def unreadable(request: Request, error: Exception) -> JSONResponse:
         return problem(404, str(error))

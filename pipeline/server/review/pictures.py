@@ -124,9 +124,9 @@ def blank_thumbnail() -> bytes:
     return _jpeg(grey, THUMBNAIL_QUALITY)
 
 
-def photograph(photo: Photo) -> bytes:
-    """The upright photograph as browsers can show it, whatever its format is."""
-    return _jpeg(cv2.cvtColor(photo.pixels, cv2.COLOR_RGB2BGR), PHOTO_QUALITY)
+def jpeg_of(pixels: NDArray[np.uint8]) -> bytes:
+    """Upright (H, W, 3) RGB as browsers can show it, whatever format it came in."""
+    return _jpeg(cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), PHOTO_QUALITY)
 
 
 def _jpeg(bgr: NDArray[Any], quality: int) -> bytes:

@@ -29,10 +29,16 @@ export async function details(id) {
 
 export const thumbnailUrl = (item) => `/api/photos/${item.id}/thumbnail?revision=${item.revision}`;
 export const photographUrl = (id) => `/api/photos/${id}/photograph`;
+export const frameUrl = (id, frame) => `/api/photos/${id}/frames/${frame}/photograph`;
 
 /** The map of face numbers: {width, height, numbers: Uint16Array}. */
-export async function instances(id, { original = false } = {}) {
-  const answer = await ask(`/api/photos/${id}/instances?original=${original}`);
+export const instances = (id, { original = false } = {}) => mapFrom(`/api/photos/${id}/instances?original=${original}`);
+
+/** The same of a frame of a clip. */
+export const frameInstances = (id, frame) => mapFrom(`/api/photos/${id}/frames/${frame}/instances`);
+
+async function mapFrom(path) {
+  const answer = await ask(path);
   const [width, height] = answer.headers.get("X-Size").split("x").map(Number);
   return { width, height, numbers: new Uint16Array(await answer.arrayBuffer()) };
 }

@@ -12,7 +12,7 @@ const SUPERPIXELS = [400, 150, 50];
 
 const view = new View({ stage: byId("stage"), sheet: byId("sheet"), photo: byId("photo"), masks: byId("masks"), marks: byId("marks") });
 const wall = new Wall(byId("wall"), { onOpen: (at) => guarded(() => open(at)), onTotal: showCounts });
-const state = { at: -1, photo: null, editor: null, face: 0, tool: "brush", segments: new Map(), level: 1, last: Promise.resolve(), judged: [], opening: false };
+const state = { at: -1, photo: null, editor: null, face: 0, tool: "brush", segments: new Map(), level: 1, last: Promise.resolve(), judged: [], opening: false, frame: 0 };
 
 const ACTIONS = [
   ["fill", "Fill holes", "f", () => edit((editor) => editor.fillHoles(state.face))],
@@ -33,7 +33,7 @@ const KEYS = [
   ...TOOLS.map(([tool, label, key]) => [key.toUpperCase(), label.toLowerCase(), [key], () => choose(tool)]),
   ["[ and ]", "smaller and larger brush", ["[", "]"], (key) => resize(key === "]" ? 1.25 : 0.8)],
   ["Alt or Shift", "the opposite of the tool while held", [], null],
-  [", and .", "coarser and finer superpixels", [",", "."], (key) => refine(key === "." ? -1 : 1)],
+  [", and .", "coarser and finer superpixels; of a clip the frame before and after", [",", "."], (key) => (state.photo?.frames ? showFrame(state.frame + (key === "." ? 1 : -1)) : refine(key === "." ? -1 : 1))],
   ["1 to 9", "which face is edited", [..."123456789"], (key) => pickFace(Number(key))],
   ...ACTIONS.map(([, label, key, run]) => [key.toUpperCase(), label.toLowerCase(), [key], run]),
   ["O", "masks on and off", ["o"], toggleMasks],
@@ -65,14 +65,42 @@ async function open(at) {
     byId("facts").textContent = facts(photo);
     say(photo.notes.join(" "), !photo.shown && !photo.clip);
     byId("drawing").hidden = !map;
+    byId("frames").hidden = !photo.frames;
+    byId("looking").hidden = !map && !photo.frames;
     state.face = state.editor?.present()[0] ?? 1;
     showFaces();
     showSaving();
     byId("stage").focus({ preventScroll: true });
     if (map) await view.show(api.photographUrl(item.id), photo.name, map, photo.faces).catch(() => say("the photograph cannot be shown", true));
+    else if (photo.frames) await showFrame(photo.first_frame);
     else view.clear();
   } finally {
     setOpening(false);
+  }
+}
+
+/** Show a frame of the clip that is open. What is asked for meanwhile comes next, what lies between is left out. */
+async function showFrame(frame) {
+  const { photo } = state;
+  state.frame = Math.min(Math.max(frame, 0), photo.frames - 1);
+  Object.assign(byId("frame"), { max: photo.frames - 1, value: state.frame });
+  byId("frame-number").textContent = `${state.frame + 1} of ${photo.frames}`;
+  if (photo.isLoading) return;
+  photo.isLoading = true;
+  byId("stage").setAttribute("aria-busy", "true");
+  try {
+    for (let shown = -1; shown !== state.frame && state.photo === photo;) {
+      shown = state.frame;
+      const map = await api.frameInstances(photo.id, shown);
+      if (state.photo !== photo) return;
+      await view.show(api.frameUrl(photo.id, shown), `${photo.name}, frame ${shown + 1}`, map, [], { keepPlace: photo.isSeen }).catch(() => say(`frame ${shown + 1} cannot be shown`, true));
+      photo.isSeen = true; // the next ones stay where this one was moved to
+    }
+  } catch (error) {
+    say(error.message, true);
+  } finally {
+    photo.isLoading = false;
+    byId("stage").setAttribute("aria-busy", String(state.opening));
   }
 }
 
@@ -379,7 +407,7 @@ const pointers = new Map();
 let drag = null;
 
 byId("stage").addEventListener("pointerdown", (event) => {
-  if (!state.editor || state.opening) return;
+  if (state.opening || !(state.editor || state.photo?.frames)) return;
   byId("stage").setPointerCapture(event.pointerId);
   pointers.set(event.pointerId, [event.clientX, event.clientY]);
   if (pointers.size > 1) {
@@ -392,7 +420,7 @@ byId("stage").addEventListener("pointerdown", (event) => {
     return;
   }
   const at = view.point(event), opposite = event.altKey || event.shiftKey || event.button === 2;
-  const tool = event.button === 1 ? "hand" : state.tool;
+  const tool = event.button === 1 || !state.editor ? "hand" : state.tool;
   if (tool === "hand") drag = { kind: "pan" };
   else if (tool === "face") drag = { kind: "box", from: at };
   else if (tool === "region") drag = { kind: "region", at, opposite };
@@ -484,7 +512,7 @@ function boxOf([x0, y0], [x1, y1]) {
 }
 
 function showCursor(event) {
-  const isBrush = state.tool === "brush" || state.tool === "eraser", cursor = byId("cursor");
+  const isBrush = state.editor && (state.tool === "brush" || state.tool === "eraser"), cursor = byId("cursor");
   cursor.hidden = !isBrush || event.pointerType === "touch";
   if (!isBrush) return;
   const { left, top } = byId("stage").getBoundingClientRect(), size = Number(byId("size").value) * view.scale;
@@ -536,6 +564,7 @@ byId("search").addEventListener("input", (event) => {
   clearTimeout(typing);
   typing = setTimeout(() => reload({ search: event.target.value }), 200);
 });
+byId("frame").addEventListener("input", (event) => showFrame(Number(event.target.value)));
 byId("opacity").addEventListener("input", (event) => view.set({ opacity: event.target.value / 100 }));
 for (const name of ["outlines", "landmarks", "boxes"]) byId(name).addEventListener("change", (event) => view.set({ [name]: event.target.checked }));
 const BUTTONS = {

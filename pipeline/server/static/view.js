@@ -19,8 +19,9 @@ export class View {
   }
 
   /** Show a photograph with its map of face numbers. */
-  async show(url, alt, map, faces) {
+  async show(url, alt, map, faces, { keepPlace = false } = {}) {
     const { width, height } = map;
+    const isAlike = !this.sheet.hidden && this.map?.width === width && this.map?.height === height;
     this.map = map;
     this.faces = faces;
     this.sheet.hidden = false;
@@ -32,7 +33,7 @@ export class View {
     }
     this.sheet.style.width = `${width}px`;
     this.sheet.style.height = `${height}px`;
-    this.fit();
+    if (!(isAlike && keepPlace)) this.fit();
     this.paint();
     this.mark();
     await this.photo.decode();
