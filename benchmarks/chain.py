@@ -36,7 +36,7 @@ from landmarks.bbox import bbox_from_landmarks
 from landmarks.predictor import predictor_path
 from pipeline.caffe_format.fcn8s import random_fcn8s
 from pipeline.caffe_format.writer import write_caffe
-from pipeline.config import Config, EngineConfig, NetworkConfig
+from pipeline.config import Config, EngineConfig, NetworkConfig, load_config
 from pipeline.engines.base import Engine
 from pipeline.engines.factory import create_engine
 from pipeline.executors.process import ProcessExecutor
@@ -193,17 +193,8 @@ class PlainLoop:
 
 
 def make_config(folder: Path, overrides: Sequence[str]) -> Config:
-    """The default configuration with some keys set; results go below ``folder``."""
-    config = Config()
-    for text in [*overrides, f"output.directory={folder / 'out'}"]:
-        key, _, value = text.partition("=")
-        section, _, name = key.partition(".")
-        values = {
-            **config.model_dump(),
-            section: {**getattr(config, section).model_dump(), name: _value(value)},
-        }
-        config = Config.model_validate(values)
-    return config
+    """The default configuration with keys set as a run's ``--set`` does; results go below ``folder``."""
+    return load_config(None, overrides, {"output": {"directory": str(folder / "out")}})
 
 
 def steady_rate(config: Config, photos: Sequence[Path]) -> float:
@@ -232,13 +223,6 @@ def outcomes(config: Config, executor: ProcessExecutor, photos: Sequence[Path]) 
     tasks = (Task(str(photo), str(photo.parent), f"{index}") for index, photo in enumerate(photos))
     with closing(executor.run(settings, tasks)) as found:  # type: ignore[type-var]
         yield from found
-
-
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text
 
 
 if __name__ == "__main__":
