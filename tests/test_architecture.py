@@ -61,6 +61,7 @@ LAYERS = (
         "pipeline.refine",
         "pipeline.network",
     ),
+    ("pipeline.mask_png",),
     ("pipeline.summary", "pipeline.output_directory", "pipeline.outputs"),
     ("pipeline.lists", "pipeline.collecting"),
     ("pipeline.inputs", "pipeline.loading", "pipeline.results"),

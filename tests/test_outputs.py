@@ -229,12 +229,12 @@ def test_old_outputs_are_removed_below_the_directory_only(tmp_path: Path) -> Non
     assert left == ["kept.png", "manifest.jsonl", "outside"]
 
 
-def test_a_picture_too_large_for_its_format_is_the_photographs_failure(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(cv2, "imencode", lambda *arguments: (False, np.zeros(0, np.uint8)))
-    with pytest.raises(EncodingError, match=r"PNG of .* cannot be made"):
-        write_outputs(result(), photo(), 1, "a", config(tmp_path))
+def test_a_picture_too_large_for_its_format_is_the_photographs_failure(tmp_path: Path) -> None:
+    wide = np.zeros((1, 1_000_001), np.uint8)
+    pixels = np.zeros((*wide.shape, 3), np.uint8)
+    for kinds in ({"overlays": False}, {"masks": False, "instances": False}):
+        with pytest.raises(EncodingError, match=r"PNG of 1000001 x 1 pixels cannot be made"):
+            write_outputs(PhotoResult("no_face", wide), pixels, 1, "a", config(tmp_path, **kinds))
     assert not list(tmp_path.rglob("*.png"))
 
 
