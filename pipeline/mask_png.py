@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.deep import PNG_SIGNATURE
+from pipeline.deep.png import PNG_SIGNATURE
 
 LONGEST_SIDE_PX = 1_000_000
 """What libpng reads unless told otherwise."""

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.deep import png_chunks
+from pipeline.deep.png import png_chunks
 from pipeline.mask_png import LONGEST_SIDE_PX, encode_map
 
 
