@@ -4,7 +4,8 @@ The syntax is that of protobuf's ``TextFormat`` parser (protobuf.dev/reference/p
 comments with ``#``, ``key: value`` and ``key { ... }`` or ``key: { ... }`` or ``key < ... >``, an optional
 ``,`` or ``;`` after each field, lists ``key: [1, 2]``, adjacent strings joined, C escapes in strings,
 decimal, hexadecimal and octal integers, floats with an optional ``f``. Nothing is known here about which
-fields a network may hold: every field is kept, and those who read a `Message` pick what they know.
+fields a network may hold: every field is kept, and those who read a `Message` pick what they know. protobuf's
+own parser would refuse every field that its description of a network lacks, and there are many dialects.
 
     >>> message = parse_prototxt('layer { name: "conv" "1"  type: \'ReLU\' } # done')
     >>> message.message("layer").string("name")

@@ -11,6 +11,10 @@ YuvalNirkin/find_face_landmarks)::
 
 Every frame of the clip is there, with no faces where none were found. ``bbox`` is the detection, not the
 crop.
+
+protobuf's own library, which the tests compare with, would need descriptions of these messages made when the
+program runs, and says of a damaged file neither what is wrong nor where. It would save 0.2 seconds on a
+clip of 2,000 frames.
 """
 
 from __future__ import annotations
