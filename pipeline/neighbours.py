@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from landmarks.arrays import Float32Array
+from pipeline.crop import FaceCrop
 from pipeline.outline import outline_points
 from pipeline.scores import CropScores
 
@@ -23,6 +25,14 @@ STEEPNESS = 80.0
 
 SAME_HEAD = 0.5
 """Outlines that share more than this of the smaller one's area are one head found twice."""
+
+TOUCHING = 0.05
+"""Another face that comes so near to a head's outline, in widths of the head, is taken for an occluder by the
+network now and then, and skin beside it, too. So far from the outline is believed what it sees without."""
+
+HIDDEN_RGB = (30, 25, 20)
+"""Pixels of other faces are made so dark before the network looks again. Grey, or the colour of what lies
+around, is as good to a thousandth."""
 
 _SUBPIXEL_BITS = 4
 
@@ -64,6 +74,68 @@ def without_neighbours(
         at_most = np.float32(STEEPNESS) * (np.float32(TOLERANCE) - behind)
         held = np.where(behind > 0, np.minimum(held, at_most), held)
     return scores if held is scores.margin else replace(scores, margin=held)
+
+
+def neighbours_hidden(
+    scores: CropScores,
+    number: int,
+    points: Sequence[NDArray[np.integer[Any]]],
+    instances: NDArray[np.integer[Any]],
+) -> FaceCrop | None:
+    """The crop of a face with the other faces in it darkened, if one of them touches its head.
+
+    Parameters
+    ----------
+    scores
+        Of the crop.
+    number
+        Of the face in the instance map, from 1.
+    points
+        (68, 2) landmarks x, y of every face of the map in pixels of the photograph, in the order of numbers.
+    instances
+        (H, W) instance map of the photograph.
+
+    Returns
+    -------
+    crop
+        None where no other face is nearer to the head's outline than `TOUCHING`. A face that is the same head
+        found twice is none.
+    """
+    crop, shape_hw = scores.crop, (scores.margin.shape[0], scores.margin.shape[1])
+    window = instances[crop.frame_slices]
+    present = [int(other) for other in np.unique(window) if other not in (0, number)]
+    if not present:
+        return None
+    own = _widths_from(scores.to_grid(points[number - 1]), shape_hw)
+    theirs = {other: _widths_from(scores.to_grid(points[other - 1]), shape_hw) for other in present}
+    others = [other for other in present if not _is_one_head(own == 0, theirs[other] == 0)]
+    hidden = np.zeros(crop.pixels.shape[:2], np.uint8)
+    crop.in_frame(hidden)[:] = np.isin(window, others)
+    on_grid = cv2.resize(hidden, scores.grid_size_wh, interpolation=cv2.INTER_NEAREST) > 0
+    if not (own[on_grid] < TOUCHING).any():
+        return None
+    pixels = crop.pixels.copy()
+    pixels[hidden > 0] = HIDDEN_RGB
+    return replace(crop, pixels=pixels)
+
+
+def seen_alone(scores: CropScores, points: NDArray[np.integer[Any]], margin: Float32Array) -> CropScores:
+    """The scores of a face with what the network has seen on and beside its head while others were hidden.
+
+    Nothing is taken from the face.
+
+    Parameters
+    ----------
+    scores
+        Of the crop as it is.
+    points
+        (68, 2) landmarks x, y of the face in pixels of the photograph.
+    margin
+        (grid height, grid width) float32, of the crop that `neighbours_hidden` gives.
+    """
+    own = _widths_from(scores.to_grid(points), (margin.shape[0], margin.shape[1]))
+    more = np.where(own <= TOUCHING, np.maximum(scores.margin, margin), scores.margin)
+    return replace(scores, margin=more)
 
 
 def _meets(points: NDArray[np.float64], size_wh: tuple[int, int]) -> bool:

@@ -27,6 +27,7 @@ from pipeline.framing import frame_face
 from pipeline.images import read_photo
 from pipeline.loading import describe, load_finder, load_network
 from pipeline.models.settling import network_settings
+from pipeline.neighbours import neighbours_hidden, seen_alone
 from pipeline.network import FaceNetwork
 from pipeline.results import FaceResult, PhotoResult, StageError, Status
 from pipeline.scores import CropScores
@@ -235,6 +236,13 @@ class PhotoSegmenter:
                 believed = [(face, scores) for face, scores in scored if not _is_one_of(face, doubted)]
                 known = [head for head in heads if not _is_one_of(head, doubted)]
                 result = self.decide(believed, size_wh, errors=errors, heads=known)
+            scored, heads = believed, known
+        if len(scored) > 1 and self.config.scores.neighbours:
+            with stages.stage("network"):
+                again = self._with_neighbours_hidden(scored, result, errors)
+            if again:
+                with stages.stage("uncrop"):
+                    result = self.decide(again, size_wh, errors=errors, heads=heads)
         return replace(result, timings=stages.rounded(6))
 
     def describe(self) -> dict[str, Any]:
@@ -303,6 +311,30 @@ class PhotoSegmenter:
                 message = f"face at {face.detection.box}: {error}"
                 errors.append(StageError("network", type(error).__name__, message))
         return scored
+
+    def _with_neighbours_hidden(
+        self,
+        scored: Sequence[tuple[FaceLandmarks, CropScores]],
+        result: PhotoResult,
+        errors: list[StageError],
+    ) -> list[tuple[FaceLandmarks, CropScores]]:
+        """All faces, those that others touch with what the network sees while the others are hidden.
+
+        Empty where no faces touch.
+        """
+        points = [face.points for face, _ in scored]
+        crops = (
+            (face, neighbours_hidden(scores, number, points, result.instances))
+            for number, (face, scores) in enumerate(scored, start=1)
+        )
+        pairs = [(face, crop) for face, crop in crops if crop is not None]
+        if not pairs:
+            return []
+        alone = {id(face): scores.margin for face, scores in self.score(pairs, errors)}
+        return [
+            (face, seen_alone(scores, face.points, alone[id(face)]) if id(face) in alone else scores)
+            for face, scores in scored
+        ]
 
     def _scores(self, crops: Sequence[FaceCrop]) -> list[CropScores]:
         with self._scoring:

@@ -10,12 +10,16 @@ import pytest
 
 from landmarks.arrays import Float32Array, Pixels
 from landmarks.geometry import Box, Detection, FaceLandmarks
-from pipeline.config import Config
+from pipeline.config import Config, CropConfig
+from pipeline.crop import crop_face
 from pipeline.engines.base import EngineInfo
 from pipeline.errors import DetectionError, EngineError, SegmentationError
+from pipeline.framing import frame_face
+from pipeline.neighbours import HIDDEN_RGB, neighbours_hidden
 from pipeline.network import FaceNetwork
 from pipeline.photo import PhotoSegmenter
 from pipeline.results import PhotoResult
+from pipeline.scores import CropScores
 from pipeline.uncrop import uncrop_mask
 
 
@@ -276,6 +280,46 @@ def test_a_head_found_twice_keeps_its_pixels_and_one_head_is_left_as_it_is() -> 
     for heads in (twice, twice[:1]):
         with_rule, without = (segmenter(heads, config).segment(image) for config in (settings, off))
         np.testing.assert_array_equal(with_rule.instances, without.instances)
+
+
+class Shy(BrightnessEngine):
+    """Takes what lies right of the middle for no face as long as much of the crop is bright."""
+
+    def predict(self, batch: Float32Array) -> Float32Array:
+        scores = super().predict(batch)
+        crowded = (batch[:, 0] > 0).mean(axis=(1, 2)) > 0.25
+        scores[crowded, 1, :, batch.shape[3] // 2 :] = -50
+        return scores
+
+
+def test_skin_beside_a_face_that_touches_is_looked_at_again_with_that_face_hidden() -> None:
+    image, heads = photo((20, 40, 40), (61, 40, 40)), [with_outline(40, 60, 20), with_outline(81, 60, 20)]
+    one = segmenter(heads, Config.model_validate({"scores": NO_JAW}), Shy(), side_px=128)
+    pairs = [(head, frame_face(image, head, CropConfig())) for head in heads]
+    once, shown = one.decide(one.score(pairs, []), (200, 120)), one.segment(image)
+    assert once.instances[60, 50] == 0
+    assert shown.instances[60, 50] == 1
+    assert (shown.instances[once.instances > 0] == once.instances[once.instances > 0]).all()
+
+
+def test_faces_are_hidden_where_they_touch_only() -> None:
+    image, heads = two_heads()
+    image[:] = 200
+    points = [head.points for head in heads]
+    crop = crop_face(image, Box(10, 30, 70, 60), 1)
+    scores = CropScores(np.ones((70, 60), np.float32), crop, (60, 70))
+    instances = np.zeros(image.shape[:2], np.uint8)
+    instances[50:70, 25:55] = 1
+    instances[50:70, 64:70] = 2  # the outline of the first head ends at 60, and is 40 pixels wide
+    assert neighbours_hidden(scores, 1, points, instances) is None
+    instances[50:70, 61:70] = 2
+    hidden = neighbours_hidden(scores, 1, points, instances)
+    assert hidden is not None
+    expected = np.where((instances == 2)[..., None], np.array(HIDDEN_RGB, np.uint8), image)
+    np.testing.assert_array_equal(hidden.pixels, np.rot90(expected[30:90, 10:80], 1))
+    assert (crop.pixels == 200).all()
+    assert neighbours_hidden(scores, 1, [points[0], points[0] + 2], instances) is None
+    assert neighbours_hidden(scores, 1, points, np.minimum(instances, 1)) is None
 
 
 def test_a_small_crop_is_face_up_to_the_jaw_line() -> None:
