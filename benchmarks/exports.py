@@ -32,7 +32,7 @@ from benchmarks.machine import describe_machine
 from pipeline.files import path_argument
 from pipeline.manifest.journal import MANIFEST_NAME, to_line
 from pipeline.manifest.records import blank_record
-from pipeline.outputs import encode_picture
+from pipeline.output_pictures import encode_picture
 
 RESULTS = Path(__file__).with_name("results") / "exports.json"
 SIZE_WH = (640, 480)

@@ -19,14 +19,8 @@ from pipeline.errors import EncodingError, OutputError
 from pipeline.files import LEFTOVER_PREFIX
 from pipeline.icc import SRGB_PROFILE
 from pipeline.manifest.records import face_entry
-from pipeline.outputs import (
-    encode_picture,
-    overlay,
-    remove_leftovers,
-    remove_outputs,
-    write_atomically,
-    write_outputs,
-)
+from pipeline.output_pictures import encode_picture, overlay
+from pipeline.outputs import remove_leftovers, remove_outputs, write_atomically, write_outputs
 from pipeline.results import FaceResult, PhotoResult
 
 HEIGHT, WIDTH = 6, 8

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from landmarks.arrays import Pixels
 from pipeline.config import load_config
-from pipeline.outputs import overlay
+from pipeline.output_pictures import overlay
 from pipeline.photo import PhotoSegmenter
 
 ROOT = Path(__file__).parents[2]

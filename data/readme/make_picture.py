@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.config import load_config
 from pipeline.images import read_photo
-from pipeline.outputs import overlay
+from pipeline.output_pictures import overlay
 from pipeline.photo import PhotoSegmenter
 
 ROOT = Path(__file__).parents[2]

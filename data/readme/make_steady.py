@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from data.readme.make_picture import GAP_PX, ROOT
 from pipeline.config import load_config
 from pipeline.images import read_photo
-from pipeline.outputs import overlay
+from pipeline.output_pictures import overlay
 from pipeline.runner import run
 from pipeline.video.flow import carried, flow_between
 from pipeline.video.reader import probe, read_frames

@@ -40,7 +40,8 @@ from pipeline.corrections.judgements import (
 )
 from pipeline.errors import UsageError
 from pipeline.images import to_stored_orientation, to_upright
-from pipeline.outputs import REVIEW_FOLDERS, encode_picture, write_atomically
+from pipeline.output_pictures import encode_picture
+from pipeline.outputs import REVIEW_FOLDERS, write_atomically
 
 REVIEW_NAME = "review.jsonl"
 CORRECTED_FOLDER, CORRECTED_FACES_FOLDER = REVIEW_FOLDERS

@@ -22,7 +22,7 @@ from pipeline.exports.destination import place_photo, to_json
 from pipeline.exports.rle import encode_coco
 from pipeline.exports.values import ExportPhoto, ExportSettings, Images
 from pipeline.exports.voc import instance_map
-from pipeline.outputs import encode_picture
+from pipeline.output_pictures import encode_picture
 
 PARTS = {"": "train", "val": "validation"}
 _KEYS = ("number", "bbox", "area", "score", "category", "rle")

@@ -17,7 +17,7 @@ from pipeline.executors.worker import Segmenter
 from pipeline.exports.rle import encode_coco
 from pipeline.images import Photo, read_photo_bytes, to_stored_orientation
 from pipeline.manifest.records import error_entry, face_entry
-from pipeline.outputs import cutout, encode_picture, overlay, times_alpha
+from pipeline.output_pictures import cutout, encode_picture, overlay, times_alpha
 from pipeline.photo import PhotoSegmenter
 from pipeline.results import FaceResult, PhotoResult
 

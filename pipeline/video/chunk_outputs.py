@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config import Config
-from pipeline.outputs import encode_picture, face_pictures, overlay, write_atomically
+from pipeline.output_pictures import encode_picture, face_pictures, overlay
+from pipeline.outputs import write_atomically
 from pipeline.results import PhotoResult
 from pipeline.video.reader import Frame
 from pipeline.video.store import Store, whole_output

@@ -16,7 +16,7 @@ from PIL import Image
 from landmarks.geometry import Box
 from pipeline.errors import UsageError
 from pipeline.exports.map_files import MapFile
-from pipeline.outputs import encode_picture
+from pipeline.output_pictures import encode_picture
 
 BOXES = [
     Box(0, 0, 37, 23),

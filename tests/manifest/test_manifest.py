@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline import outputs
+from pipeline import output_pictures
 from pipeline.cli import main
 from pipeline.config import Config
 from pipeline.errors import OutputError, UsageError
@@ -220,9 +220,13 @@ def test_digest_follows_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_constants_of_results_change_with_their_version() -> None:
     constants = {
-        "PNG_COMPRESSION": outputs.PNG_COMPRESSION,
-        "OVERLAY": (outputs.OVERLAY_RGB, outputs.OVERLAY_ALPHA, outputs.OVERLAY_QUALITY),
-        "JPEG_MAX_SIDE_PX": outputs.JPEG_MAX_SIDE_PX,
+        "PNG_COMPRESSION": output_pictures.PNG_COMPRESSION,
+        "OVERLAY": (
+            output_pictures.OVERLAY_RGB,
+            output_pictures.OVERLAY_ALPHA,
+            output_pictures.OVERLAY_QUALITY,
+        ),
+        "JPEG_MAX_SIDE_PX": output_pictures.JPEG_MAX_SIDE_PX,
         "MEAN_BGR": [round(float(value), 4) for value in MEAN_BGR],
     }
     assert (RESULTS_VERSION, constants) == (

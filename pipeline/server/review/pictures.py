@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.images import Photo, to_upright
-from pipeline.outputs import overlay
+from pipeline.output_pictures import overlay
 
 THUMBNAIL_PX = 320
 THUMBNAIL_QUALITY = 82
