@@ -16,6 +16,7 @@ import subprocess
 import sys
 import sysconfig
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -111,14 +112,22 @@ def _is_main_guard(node: ast.stmt) -> bool:
     return isinstance(node, ast.If) and "__name__" in ast.unparse(node.test)
 
 
+def sources() -> Iterator[Path]:
+    """All Python files of the checkout: not what is hidden (but CI's own), built or installed."""
+    for folder, folders, files in os.walk(ROOT):
+        folders[:] = sorted(
+            name
+            for name in folders
+            if (not name.startswith(".") or name == ".ci")
+            and name not in ("build", "dist", "output", "shared")
+            and not Path(folder, name, "pyvenv.cfg").exists()
+        )
+        yield from (Path(folder, name) for name in sorted(files) if name.endswith(".py"))
+
+
 def entry_points() -> dict[str, Path]:
-    """Every module of the checkout that is run by itself (``python -m NAME``), by its name, and its file."""
-    files = sorted(
-        file
-        for file in ROOT.rglob("*.py")
-        if not {".venv", ".venv-caffe", "build", "output"} & set(file.relative_to(ROOT).parts)
-        and any(map(_is_main_guard, ast.parse(file.read_text("utf-8")).body))
-    )
+    """Every module that is run by itself (``python -m NAME``), by its name, and its file."""
+    files = [file for file in sources() if any(map(_is_main_guard, ast.parse(file.read_text("utf-8")).body))]
     return {".".join(file.relative_to(ROOT).with_suffix("").parts): file for file in files}
 
 
