@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,7 +14,7 @@ from landmarks.arrays import Float32Array
 from landmarks.geometry import FaceLandmarks
 from pipeline.confidence import LANDMARKS, RIGHT, read_clues, weighed
 from pipeline.config import Config
-from pipeline.jaw import held_to_jaw, overstepping
+from pipeline.jaw import beyond_jaw, held_to_jaw, overstepping
 from pipeline.models.catalogue import Recommended
 from pipeline.neighbours import without_neighbours
 from pipeline.refine import refine_mask
@@ -54,12 +55,14 @@ def decide_face(
     """
     others = [head.points for head in heads if head is not face] if config.scores.neighbours else []
     own = without_neighbours(scores, points, others)
-    overstepped = overstepping(own.margin, own.to_grid(points))
+    beyond = beyond_jaw(own.to_grid(points), (own.margin.shape[0], own.margin.shape[1]))
+    overstepped = overstepping(own.margin, beyond)
     held = held_to_jaw(
         own,
         points,
         penalty=settings.jaw_penalty,
         support=settings.jaw_support,
+        beyond=beyond,
         overstepped=overstepped,
     )
     refine = partial(refine_mask, **config.refine.model_dump())
@@ -69,7 +72,7 @@ def decide_face(
     soft = config.output.soft_masks
     alpha = np.rint(probability(crop_margin) * 255).astype(np.uint8) if soft else None
     smallest = np.finfo(np.float32).tiny
-    winning = np.maximum(crop_margin, smallest) * inside
+    winning = np.asarray(cv2.copyTo(np.maximum(crop_margin, smallest), mask), np.float32)
     clues = read_clues(face, own, network=score, overstepped=overstepped)
     confidence, quality = weighed(clues, RIGHT), weighed(clues, LANDMARKS)
     apart = scores.mirror_disagreement

@@ -37,6 +37,7 @@ def held_to_jaw(
     *,
     penalty: float,
     support: float,
+    beyond: NDArray[np.float32],
     overstepped: float,
 ) -> CropScores:
     """The scores of a crop with what the jaw line says, as far as the network does not contradict it.
@@ -55,6 +56,8 @@ def held_to_jaw(
     support
         ``scores.jaw_support``: score gained on the jaw line by crops that the network sees enlarged, less by
         those up to twice the grid's size.
+    beyond
+        (grid height, grid width) float32: how far every pixel lies beyond the line, by `beyond_jaw`.
     overstepped
         Share of the face beyond the line, 0-1, by `overstepping`.
     """
@@ -65,20 +68,19 @@ def held_to_jaw(
     if not trust:
         return scores
     on_grid = scores.to_grid(points)
-    shape_hw = scores.margin.shape[0], scores.margin.shape[1]
-    evidence = jaw_evidence(on_grid, shape_hw, penalty=trust * penalty, support=trust * support)
+    evidence = jaw_evidence(on_grid, beyond, penalty=trust * penalty, support=trust * support)
     return scores.plus(evidence)
 
 
-def overstepping(margin: NDArray[np.float32], points: NDArray[np.float64]) -> float:
+def overstepping(margin: NDArray[np.float32], beyond: NDArray[np.float32]) -> float:
     """How much of the network's face lies beyond the jaw line, by more than `OVERSTEPPED`.
 
     Parameters
     ----------
     margin
         (h, w) float32 of the network alone; above zero is face.
-    points
-        (68, 2) landmarks x, y in pixels of the map.
+    beyond
+        (h, w) float32: how far every pixel lies beyond the line, by `beyond_jaw`.
 
     Returns
     -------
@@ -86,8 +88,8 @@ def overstepping(margin: NDArray[np.float32], points: NDArray[np.float64]) -> fl
         Of the face's pixels, 0-1; 0 where there are none.
     """
     face = margin > 0
-    beyond = beyond_jaw(points, (margin.shape[0], margin.shape[1])) > OVERSTEPPED
-    return float(np.count_nonzero(face & beyond)) / max(int(np.count_nonzero(face)), 1)
+    outside = np.count_nonzero(face & (beyond > OVERSTEPPED))
+    return float(outside) / max(int(np.count_nonzero(face)), 1)
 
 
 def jaw_trust(overstepped: float) -> float:
@@ -96,7 +98,7 @@ def jaw_trust(overstepped: float) -> float:
 
 
 def jaw_evidence(
-    points: NDArray[np.float64], shape_hw: tuple[int, int], *, penalty: float, support: float
+    points: NDArray[np.float64], beyond: NDArray[np.float32], *, penalty: float, support: float
 ) -> NDArray[np.float32]:
     """What is to be added to the margin of every pixel.
 
@@ -104,8 +106,8 @@ def jaw_evidence(
     ----------
     points
         (68, 2) landmarks x, y in pixels of the map (the centre of the first pixel is 0, 0).
-    shape_hw
-        Height and width of the map.
+    beyond
+        (h, w) float32: how far every pixel of the map lies beyond the line, by `beyond_jaw`.
     penalty
         Score lost for every face width beyond the jaw line, after `TOLERANCE`.
     support
@@ -116,11 +118,12 @@ def jaw_evidence(
     evidence
         (h, w) float32; all 0 where the landmarks have no extent.
     """
-    evidence = np.zeros(shape_hw, np.float32)
+    evidence = np.zeros(beyond.shape, np.float32)
     if penalty > 0:
-        evidence -= np.float32(penalty) * np.maximum(beyond_jaw(points, shape_hw) - TOLERANCE, 0)
+        evidence -= np.float32(penalty) * np.maximum(beyond - TOLERANCE, 0)
     if support > 0:
-        evidence += np.float32(support) * np.maximum(1 - from_jaw(points, shape_hw) / REACH, 0)
+        off = from_jaw(points, (beyond.shape[0], beyond.shape[1]))
+        evidence += np.float32(support) * np.maximum(1 - off / REACH, 0)
     return evidence
 
 
@@ -143,12 +146,17 @@ def small_crop_share(size_wh: tuple[int, int], network_size_wh: tuple[int, int])
 def from_jaw(points: NDArray[np.float64], shape_hw: tuple[int, int]) -> NDArray[np.float32]:
     """How far every pixel lies from the jaw line, to either side, in face widths.
 
-    Parameters are those of `jaw_evidence`; infinite where the jaw line has no extent or lies off the map.
+    Parameters
+    ----------
+    points
+        (68, 2) landmarks x, y in pixels of the map (the centre of the first pixel is 0, 0).
+    shape_hw
+        Height and width of the map.
 
     Returns
     -------
     distance
-        (h, w) float32.
+        (h, w) float32; infinite where the jaw line has no extent or lies off the map.
     """
     jaw = points[JAW].astype(np.float64)
     width = float(np.linalg.norm(jaw[16] - jaw[0]))
@@ -167,7 +175,7 @@ def beyond_jaw(points: NDArray[np.float64], shape_hw: tuple[int, int]) -> NDArra
     """How far every pixel lies beyond the jaw line, in face widths; 0 on the face's side of it.
 
     The face's side is what the jaw line encloses up to the height of the brows, and all above the brows.
-    Parameters are those of `jaw_evidence`; all 0 where the landmarks have no extent.
+    Parameters are those of `from_jaw`; all 0 where the landmarks have no extent.
 
     Returns
     -------

@@ -8,9 +8,11 @@ where the score of channel 0 is below the score of the face channel.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from landmarks.arrays import Float32Array, Pixels
 from pipeline.crop import FaceCrop
@@ -147,7 +149,7 @@ class FaceNetwork:
         """(h, w, 3) uint8 RGB to (3, H, W) float32 BGR minus mean."""
         size_wh = (pixels.shape[1], pixels.shape[0])
         limited_wh = self.limited_size_wh(size_wh)
-        image = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+        image: NDArray[Any] = pixels
         if limited_wh != size_wh:
             image = cv2.resize(image, limited_wh, interpolation=cv2.INTER_AREA)
         if self.scale:
@@ -156,8 +158,10 @@ class FaceNetwork:
         elif limited_wh[0] > self.input_size_wh[0]:
             ratio = float(np.float32(self.input_size_wh[0]) / np.float32(limited_wh[0]))  # as in C++
             image = cv2.resize(image, None, fx=ratio, fy=ratio, interpolation=cv2.INTER_CUBIC)
-        centred = image.astype(np.float32) - MEAN_BGR
-        return np.ascontiguousarray(centred.transpose(2, 0, 1))
+        centred = np.empty((3, *image.shape[:2]), np.float32)
+        for plane, mean, channel in zip(centred, MEAN_BGR, reversed(cv2.split(image)), strict=True):
+            np.subtract(channel, mean, out=plane)
+        return centred
 
     def _predict(self, batch: Float32Array) -> list[tuple[Float32Array, float | None]]:
         """(n, 3, H, W) to n margins (H, W), each with the disagreement of crop and mirror image."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 _ELLIPSE_5X5 = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
+_WITH_HOLES = 1  # levels of the tree that are drawn below an outline
 
 
 def refine_mask(
@@ -65,15 +69,19 @@ def _solid(mask: NDArray[np.uint8], largest_component: bool, fill_holes: bool) -
     return mask.copy()
 
 
-def _is_one_piece(mask: NDArray[np.uint8]) -> bool:
-    """Whether there is at most one piece: outlines are found in a tenth of the time of all its pixels."""
-    _, tree = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
-    # An outline without a parent goes around a piece; the others go around holes.
-    return tree is None or int((tree[0, :, 3] < 0).sum()) <= 1
+def _outlines(mask: NDArray[np.uint8]) -> tuple[Sequence[NDArray[Any]], NDArray[Any], list[int]]:
+    """Outlines of pieces and holes, their tree, and which ones go around a piece: those without a parent.
+
+    They are found in a tenth of the time that it takes to label all pixels.
+    """
+    contours, tree = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    if tree is None:
+        return (), np.zeros((1, 0, 4), np.int32), []
+    return contours, tree, np.flatnonzero(tree[0, :, 3] < 0).tolist()
 
 
 def _largest_component(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    if _is_one_piece(mask):
+    if len(_outlines(mask)[2]) <= 1:
         return mask
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     largest = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
@@ -81,13 +89,22 @@ def _largest_component(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _without_specks(mask: NDArray[np.uint8], share: float) -> NDArray[np.uint8]:
-    if _is_one_piece(mask):
+    contours, tree, pieces = _outlines(mask)
+    if len(pieces) <= 1:
         return mask
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
-    areas = stats[:, cv2.CC_STAT_AREA].astype(np.float64)
-    kept = areas >= share * areas[1:].max()
-    kept[0] = False
-    return np.where(kept[labels], np.uint8(255), np.uint8(0))
+    areas = np.array([_area(contours, tree, piece) for piece in pieces], np.float64)
+    kept = mask.copy()
+    for piece in np.array(pieces)[areas < share * areas.max()].tolist():
+        cv2.drawContours(kept, contours, piece, (0,), cv2.FILLED, cv2.LINE_8, tree, _WITH_HOLES)
+    return kept
+
+
+def _area(contours: Sequence[NDArray[Any]], tree: NDArray[Any], piece: int) -> int:
+    """Pixels of a piece, without those of its holes and of what lies in them."""
+    x, y, width, height = cv2.boundingRect(contours[piece])
+    alone = np.zeros((height, width), np.uint8)
+    cv2.drawContours(alone, contours, piece, (1,), cv2.FILLED, cv2.LINE_8, tree, _WITH_HOLES, (-x, -y))
+    return cv2.countNonZero(alone)
 
 
 def _fill_holes(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:

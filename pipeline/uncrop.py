@@ -69,12 +69,15 @@ def uncrop_instances(
     width, height = frame_size_wh
     dtype: type[Any] = np.uint8 if len(crops) <= 255 else np.uint16
     instances: NDArray[Any] = np.zeros((height, width), dtype)
-    best = np.zeros((height, width), np.float32)
+    best = np.zeros((height, width) if len(crops) > 1 else (0, 0), np.float32)
     for number, (margin, crop) in enumerate(zip(margins, crops, strict=True), start=1):
         _check_shape(f"margins[{number - 1}]", margin, crop)
         if crop.frame_size_wh != frame_size_wh:
             raise ValueError(f"crops[{number - 1}]: its frame is {crop.frame_size_wh}, not {frame_size_wh}")
         window, inside = crop.frame_slices, crop.in_frame(margin)
+        if len(crops) == 1:
+            instances[window] = inside > 0
+            break
         wins = inside > best[window]
         np.copyto(instances[window], number, where=wins)
         np.copyto(best[window], inside, where=wins)

@@ -61,7 +61,7 @@ def test_landmarks_without_extent_have_no_beyond() -> None:
     nowhere = np.full((68, 2), 7.0)
     assert not beyond_jaw(nowhere, (20, 30)).any()
     assert np.isinf(from_jaw(nowhere, (20, 30))).all()
-    assert not jaw_evidence(nowhere, (20, 30), penalty=80, support=1).any()
+    assert not jaw_evidence(nowhere, beyond_jaw(nowhere, (20, 30)), penalty=80, support=1).any()
 
 
 def test_the_distance_from_the_jaw_line_is_the_same_on_both_sides() -> None:
@@ -77,21 +77,21 @@ def test_the_distance_from_the_jaw_line_is_the_same_on_both_sides() -> None:
 def test_a_jaw_line_outside_of_the_map_says_nothing_for_the_face() -> None:
     far = round_face((500.0, 500.0), 40.0)
     assert np.isinf(from_jaw(far, (60, 80))).all()
-    assert (jaw_evidence(far, (60, 80), penalty=0, support=1) == 0).all()
+    assert (jaw_evidence(far, beyond_jaw(far, (60, 80)), penalty=0, support=1) == 0).all()
 
 
 def test_evidence_is_for_the_face_on_the_line_and_against_it_beyond() -> None:
     face = round_face((100.0, 90.0), 40.0)
     shape = (200, 220)
-    evidence = jaw_evidence(face, shape, penalty=80, support=1.5)
     beyond, off = beyond_jaw(face, shape), from_jaw(face, shape)
+    evidence = jaw_evidence(face, beyond, penalty=80, support=1.5)
     assert evidence[130, 100] == pytest.approx(1.5, abs=0.1)  # the chin
     assert (evidence[(off < REACH / 2) & (beyond < TOLERANCE)] > 0.7).all()
     assert (evidence[beyond > 2 * REACH] < -3).all()
     assert not evidence[60:80, 90:110].any()
-    penalised = jaw_evidence(face, shape, penalty=80, support=0)
+    penalised = jaw_evidence(face, beyond, penalty=80, support=0)
     assert (penalised <= 0).all() and (penalised[beyond <= TOLERANCE] == 0).all()
-    assert not jaw_evidence(face, shape, penalty=0, support=0).any()
+    assert not jaw_evidence(face, beyond, penalty=0, support=0).any()
 
 
 @pytest.mark.parametrize(("side", "share"), [(100, 1.0), (256, 1.0), (384, 0.5), (512, 0.0), (4000, 0.0)])
@@ -103,10 +103,11 @@ def test_overstepping_is_the_share_of_the_face_beyond_the_line() -> None:
     face = round_face((100.0, 90.0), 40.0)
     margin = np.full((200, 220), -1, np.float32)
     margin[60:100, 80:120] = 1  # 1600 pixels inside
-    assert overstepping(margin, face) == 0
+    beyond = beyond_jaw(face, (200, 220))
+    assert overstepping(margin, beyond) == 0
     margin[150:160, 90:110] = 1  # 200 below the chin at 130
-    assert overstepping(margin, face) == pytest.approx(200 / 1800)
-    assert overstepping(np.full_like(margin, -1), face) == 0
+    assert overstepping(margin, beyond) == pytest.approx(200 / 1800)
+    assert overstepping(np.full_like(margin, -1), beyond) == 0
 
 
 @pytest.mark.parametrize(("share", "trust"), [(0, 1), (DOUBT, 1), (0.015, 0.5), (DISBELIEF, 0), (1, 0)])

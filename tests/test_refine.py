@@ -98,3 +98,26 @@ def test_an_island_in_a_hole_is_a_piece_of_its_own() -> None:
     assert np.array_equal(refine_mask(mask, smallest_piece=0.1), without)
     assert np.array_equal(refine_mask(mask, largest_component=True), without)
     assert np.array_equal(refine_mask(without, smallest_piece=0.1), without)
+
+
+@given(masks, st.floats(0.01, 1))
+def test_specks_are_the_pieces_that_scipy_counts_fewer_pixels_of(
+    mask: np.ndarray[tuple[int, int], np.dtype[np.uint8]], share: float
+) -> None:
+    labels, _ = ndimage.label(mask > 0, structure=np.ones((3, 3)))
+    sizes = np.bincount(labels.ravel())[1:]
+    kept = 1 + np.flatnonzero(sizes >= share * sizes.max(initial=0))
+    expected = np.where(np.isin(labels, kept), mask, 0)
+    assert np.array_equal(refine_mask(mask, smallest_piece=share), expected)
+
+
+def test_pieces_in_the_hole_of_a_speck_count_for_themselves() -> None:
+    mask = drawing("#####....", "#...#.###", "#.#.#.###", "#...#.###", "#####.###", "......###")
+    ring_and_block = drawing("#####....", "#...#.###", "#...#.###", "#...#.###", "#####.###", "......###")
+    assert np.array_equal(refine_mask(mask, smallest_piece=0.5), ring_and_block)
+    larger = np.zeros((12, 9), np.uint8)
+    larger[:6], larger[7:] = mask, 255
+    larger[1:6, 6:] = 0
+    without_ring = larger.copy()
+    without_ring[:6] = 0
+    assert np.array_equal(refine_mask(larger, smallest_piece=0.5), without_ring)

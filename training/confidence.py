@@ -34,7 +34,7 @@ from pipeline.confidence import GOOD_LANDMARKS, LANDMARKS, RIGHT, RIGHT_IOU, Clu
 from pipeline.config import load_config
 from pipeline.files import path_argument
 from pipeline.framing import frame_face
-from pipeline.jaw import overstepping
+from pipeline.jaw import beyond_jaw, overstepping
 from pipeline.photo import PhotoSegmenter
 from pipeline.uncrop import uncrop_mask
 from training.conditions import HARD, PLAIN, Photograph, ruin
@@ -100,7 +100,8 @@ def clues_of(segmenter: PhotoSegmenter, image: Pixels, face: FaceLandmarks) -> t
     scored = segmenter.score([(face, crop)], [])
     result = segmenter.decide(scored, crop.frame_size_wh)
     scores = scored[0][1]
-    overstepped = overstepping(scores.margin, scores.to_grid(face.points))
+    grid_hw = scores.margin.shape[0], scores.margin.shape[1]
+    overstepped = overstepping(scores.margin, beyond_jaw(scores.to_grid(face.points), grid_hw))
     clues = read_clues(face, scores, network=result.faces[0].score, overstepped=overstepped)
     return clues, uncrop_mask(result.faces[0].mask, crop)
 
