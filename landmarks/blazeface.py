@@ -15,7 +15,7 @@ import onnxruntime
 
 from landmarks.arrays import Pixels
 from landmarks.base import SearchSettings
-from landmarks.candidates import Candidate, merge, same_face
+from landmarks.candidates import SAME_FACE_DISTANCE, SAME_FACE_OVERLAP, Candidate, merge
 from landmarks.geometry import Detection
 from landmarks.model_files import BLAZEFACE_FULL_RANGE, BLAZEFACE_SHORT_RANGE, own_file
 from landmarks.sessions import open_network
@@ -44,6 +44,9 @@ CANDIDATE, CANDIDATE_SMALL = 0.3, 0.5
 CONFIRMED, CONFIRMED_SMALL = 0.5, 0.6
 """Least scores of the search and of the second look; the higher ones for boxes below ``SMALL_SHARE`` of the
 photograph's short side, as chance finds many of those."""
+
+MOST_FINDS = 1000
+"""Finds of one look that are taken, the surest first; a face appears about ten times."""
 
 _FULL_RANGE_SIDE_PX = 192
 _FULL_RANGE_STRIDE_PX = 4
@@ -90,12 +93,17 @@ class BlazeFace:
         list of Candidate
             In pixels of the photograph, the surest first; a face appears several times.
         """
+        canvas, finds = self._finds_in(view, threshold)
+        return canvas.photo_candidates(finds, name)
+
+    def _finds_in(self, view: View, threshold: float) -> tuple[View, Finds]:
+        """The surest finds by falling score, in pixels of a canvas with the view in its middle."""
         canvas = padded_view(view, margin_px=16, multiple_px=32)
         scores, boxes = _run(self._short_range, canvas.pixels)
         anchors = _anchors(canvas.size_wh, _SHORT_RANGE_ANCHORS)
         kept = np.flatnonzero(scores >= threshold)
-        kept = kept[np.argsort(-scores[kept], kind="stable")]
-        return canvas.photo_candidates(_finds(boxes[kept], anchors[kept], scores[kept]), name)
+        kept = kept[np.argsort(-scores[kept], kind="stable")][:MOST_FINDS]
+        return canvas, _finds(boxes[kept], anchors[kept], scores[kept])
 
     def find_at_all_sizes(
         self, image: Pixels, longest_px: float, *, threshold: float, name: str = "blazeface"
@@ -140,8 +148,17 @@ class BlazeFace:
     def found_near(self, image: Pixels, candidate: Candidate, *, threshold: float) -> Candidate | None:
         """The surest find in the upright neighbourhood of a candidate that is the same face, if any."""
         patch = upright_patch(image, candidate, _REFINE_SIDE_PX, _REFINE_SHARE)
-        found = self.find_in(patch, threshold=threshold, name=candidate.detector)
-        return next((face for face in found if same_face(face, candidate)), None)
+        canvas, finds = self._finds_in(patch, threshold)
+        side_px = _REFINE_SIDE_PX * _REFINE_SHARE
+        shifts = np.abs(
+            finds.centres - np.divide(canvas.size_wh, 2)
+        )  # the candidate is in the middle, upright
+        smaller = np.minimum(finds.sides, side_px)
+        shared = np.minimum((finds.sides + side_px)[:, np.newaxis] / 2 - shifts, smaller[:, np.newaxis])
+        near = np.hypot(*shifts.T) < SAME_FACE_DISTANCE * smaller
+        near |= shared.clip(min=0).prod(axis=1) > SAME_FACE_OVERLAP * smaller**2
+        surest = finds.chosen(np.flatnonzero(near)[:1])
+        return next(iter(canvas.photo_candidates(surest, candidate.detector)), None)
 
     def _central_score(self, pixels: Pixels, share: float) -> float:
         scores, boxes = _run(self._full_range, pixels)

@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+import numpy as np
+
 from landmarks.geometry import Box, Detection, Keypoints
 
 SAME_FACE_OVERLAP = 0.5
@@ -95,12 +97,15 @@ def distinct(
     known: Iterable[Candidate] = (),
 ) -> list[Candidate]:
     """Drop the candidates that are the same as one before them, or as one of those known already."""
-    before = list(known)
-    kept: list[Candidate] = []
-    for candidate in candidates:
-        if not any(same(candidate, other) for other in [*before, *kept]):
-            kept.append(candidate)
-    return kept
+    before, after = list(known), list(candidates)
+    both = before + after
+    places = np.array([(one.x, one.y, one.side) for one in both], np.float64).reshape(-1, 3)
+    kept = np.arange(len(both)) < len(before)
+    for i in range(len(before), len(both)):
+        reaches = places[:i, 2] + places[i, 2]  # boxes whose centres are farther apart share nothing
+        near = (np.abs(places[:i, :2] - places[i, :2]) < reaches[:, np.newaxis]).all(axis=1)
+        kept[i] = not any(same(both[i], both[j]) for j in np.flatnonzero(near & kept[:i]).tolist())
+    return [both[i] for i in np.flatnonzero(kept[len(before) :]) + len(before)]
 
 
 def merge(candidates: Iterable[Candidate], known: Iterable[Candidate] = ()) -> list[Candidate]:

@@ -14,13 +14,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from landmarks.arrays import Pixels
+from landmarks.arrays import Float64Array, Pixels
 from landmarks.base import SearchSettings
 from landmarks.candidates import Candidate, merge
 from landmarks.geometry import Detection
 from landmarks.model_files import CENTERFACE, own_file
 from landmarks.sessions import open_network
-from landmarks.views import Finds, View, cut_view, padded_view, scaled_view
+from landmarks.views import Finds, View, cut_view, padded_view, scaled_view, upright_patch
 
 ACCEPTED = 0.5
 """Least score of a face where this network decides alone."""
@@ -28,6 +28,11 @@ ACCEPTED = 0.5
 TILE_PX, OVERLAP_PX = 704, 64
 """Longest side of what the network sees at once, and what neighbouring tiles share: bounds the memory (about
 100 MB); faces that a border cuts are whole in the next tile, or were seen at a coarser scale."""
+
+_PATCH_PX, _PATCH_SHARE = 96, 0.45
+_PATCH_FACE_PX = _PATCH_PX * _PATCH_SHARE
+_LEAST_SCORE, _SAME_SHIFT, _SAME_SIDES = 0.03, 0.35, (0.55, 1.8)
+"""The second look: what it shows, and what of it is the face that was meant, in sides of that."""
 
 _STRIDE_PX = 4
 _MULTIPLE_PX = 32
@@ -76,15 +81,21 @@ class CenterFace:
             found += self._find_in_tile(tile, threshold, name)
         return found if len(tiles) == 1 else merge(found)
 
-    def score_at(self, patch: View, candidate: Candidate) -> float:
-        """Score 0 to 1 of the best find in a patch at the place and of the size of a candidate; 0 without."""
-        return max(
-            (found.score for found in self.find_in(patch, threshold=0.03) if _agrees(found, candidate)),
-            default=0.0,
-        )
+    def score_at(self, image: Pixels, candidate: Candidate) -> float:
+        """Score 0 to 1 of the best find at a candidate's place and of its size, seen upright; 0 without."""
+        patch = upright_patch(image, candidate, _PATCH_PX, _PATCH_SHARE)
+        finds, _ = self._finds_in(patch, _LEAST_SCORE)
+        shifts, sides = (finds.centres - _PATCH_PX / 2) / _PATCH_FACE_PX, finds.sides / _PATCH_FACE_PX
+        agree = (np.hypot(*shifts.T) < _SAME_SHIFT) & (sides > _SAME_SIDES[0]) & (sides < _SAME_SIDES[1])
+        return float(finds.scores[agree].max(initial=0.0))
 
     def _find_in_tile(self, tile: View, threshold: float, name: str) -> list[Candidate]:
         canvas = padded_view(tile, margin_px=0, multiple_px=_MULTIPLE_PX)
+        finds, boxes = self._finds_in(canvas, threshold)
+        return canvas.photo_candidates(finds.chosen(_distinct(boxes, finds.scores)), name)
+
+    def _finds_in(self, canvas: View, threshold: float) -> tuple[Finds, Float64Array]:
+        """The finds in a canvas with sides of multiples of 32; their boxes (n, 4) as x, y, width, height."""
         batch = canvas.pixels.transpose(2, 0, 1)[np.newaxis].astype(np.float32)
         heat, sizes, offsets, points = (
             np.asarray(output)[0] for output in self._network.run(None, {"input.1": batch})
@@ -92,25 +103,16 @@ class CenterFace:
         heat = heat[0]
         peaks = (heat >= threshold) & (heat == cv2.dilate(heat, np.ones((3, 3), np.uint8)))
         rows, columns = np.nonzero(peaks)
-        scores = heat[rows, columns].astype(np.float64)
-        sides = np.exp(sizes[:, rows, columns].astype(np.float64)) * _STRIDE_PX  # height, width
-        shifts = offsets[:, rows, columns].astype(np.float64)  # down, right
-        y = (rows + shifts[0] + 0.5) * _STRIDE_PX
-        x = (columns + shifts[1] + 0.5) * _STRIDE_PX
-        relative = points[:, rows, columns].astype(np.float64).reshape(5, 2, -1)  # down, right; in sizes
-        keypoints = np.stack(
-            [x + (relative[:, 1] - 0.5) * sides[1], y + (relative[:, 0] - 0.5) * sides[0]], axis=-1
+        # The network says height before width, and down before right.
+        sides = np.exp(sizes[::-1, rows, columns].T.astype(np.float64)) * _STRIDE_PX
+        shifts = offsets[::-1, rows, columns].T.astype(np.float64)
+        centres = (np.stack([columns, rows], axis=1) + shifts + 0.5) * _STRIDE_PX
+        relative = points[:, rows, columns].astype(np.float64).reshape(5, 2, -1).transpose(2, 0, 1)[..., ::-1]
+        keypoints = centres[:, np.newaxis] + (relative - 0.5) * sides[:, np.newaxis]
+        finds = _finds(
+            centres, np.sqrt(sides.prod(axis=1)), keypoints, heat[rows, columns].astype(np.float64)
         )
-        order = _distinct(np.stack([x, y, sides[1], sides[0]], axis=1), scores)
-        return canvas.photo_candidates(
-            _finds(
-                np.stack([x, y], axis=1)[order],
-                np.sqrt(sides[0] * sides[1])[order],
-                keypoints.swapaxes(0, 1)[order],
-                scores[order],
-            ),
-            name,
-        )
+        return finds, np.concatenate([centres, sides], axis=1)
 
 
 class CenterFaceDetector:
@@ -183,9 +185,3 @@ def _spans(length_px: int) -> list[tuple[int, int]]:
     span_px = math.ceil((length_px + (count - 1) * OVERLAP_PX) / count)
     starts = [min(i * (span_px - OVERLAP_PX), length_px - span_px) for i in range(count)]
     return [(start, start + span_px) for start in starts]
-
-
-def _agrees(found: Candidate, candidate: Candidate) -> bool:
-    """Whether a find lies at the place of a candidate and is about as large."""
-    near = math.hypot(found.x - candidate.x, found.y - candidate.y) < 0.35 * candidate.side
-    return near and 0.55 < found.side / candidate.side < 1.8

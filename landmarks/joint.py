@@ -42,6 +42,10 @@ AGREED, GOOD_BOX, UPRIGHT_SURE = 0.65, 0.8, 0.85
 """Score of CenterFace from which a find of BlazeFace is believed without another look, and scores of
 BlazeFace from which its box is the better one and its turn is believed."""
 
+BELIEVED, BELIEVED_BELOW_PX = 0.7, 32
+"""CenterFace alone is believed about faces below this side from this score on: of 457 such finds in groups,
+streets, things and animals the judge believed 456."""
+
 SMALL_IN_VIEW_PX = 24
 """Side below which what the coarse look sees calls for a finer one: there, faces look better, and smaller
 ones may be beside them."""
@@ -118,6 +122,9 @@ class JointDetector:
 
     def _decided(self, image: Pixels, candidate: Candidate, twin: Candidate | None) -> Candidate | None:
         """What CenterFace saw, with BlazeFace's find at the same place if there is one."""
+        is_small = candidate.side < BELIEVED_BELOW_PX
+        if is_small and candidate.score >= BELIEVED and abs(candidate.angle) <= DOUBTED_TURN_DEGREES:
+            return candidate
         if twin is None or twin.score < GOOD_BOX or candidate.score < AGREED:
             return self.judge.convinced(image, candidate, seen=candidate.score)
         if _turn_is_sure(twin, candidate):

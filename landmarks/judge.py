@@ -17,7 +17,6 @@ from landmarks.arrays import Pixels
 from landmarks.blazeface import SMALL_SHARE, BlazeFace, BlazeFaceDetector
 from landmarks.candidates import Candidate
 from landmarks.centerface import CenterFace, CenterFaceDetector
-from landmarks.views import upright_patch
 
 SURE = 0.6
 """From this support of CenterFace on (mean of its search and its second look) nobody else is asked."""
@@ -41,7 +40,9 @@ DOUBTED_TURN_DEGREES = 60
 WORTH_TURNING = 0.5
 """BlazeFace's search sees a head on its side or upside down with at least this score."""
 
-_PATCH_PX, _PATCH_SHARE = 96, 0.45
+SMALLEST_PX = 24
+"""Of smaller faces BlazeFace's search sees neither place nor turn."""
+
 _LEAST_SEARCH = 0.03
 _BOX_SCORES = (
     (64, 0.3),
@@ -145,11 +146,11 @@ class Judge:
         return best if best.total >= glance.total + BETTER_TURN else glance
 
     def _glance(self, image: Pixels, candidate: Candidate) -> _Glance:
-        patch = upright_patch(image, candidate, _PATCH_PX, _PATCH_SHARE)
+        strict = self.centerface.score_at(image, candidate)
+        if candidate.side < SMALLEST_PX:
+            return _Glance(candidate, strict, None)
         return _Glance(
-            candidate,
-            self.centerface.score_at(patch, candidate),
-            self.blazeface.found_near(image, candidate, threshold=_LEAST_SEARCH),
+            candidate, strict, self.blazeface.found_near(image, candidate, threshold=_LEAST_SEARCH)
         )
 
     def _decided(self, image: Pixels, glance: _Glance, seen: float | None) -> Candidate | None:

@@ -53,7 +53,11 @@ class Rescue:
 
     def _search_and_judge(self, search: Search, looked: list[Candidate], image: Pixels) -> list[Candidate]:
         by_score = sorted(search(image), key=lambda candidate: -candidate.score)
-        places = distinct(by_score, same_place, known=looked)[:MOST_LOOKS]
+        places: list[Candidate] = []
+        for candidate in by_score:
+            places += distinct([candidate], same_place, known=[*looked, *places])
+            if len(places) == MOST_LOOKS:
+                break
         looked += places
         faces = [self.judge.convinced(image, place) for place in places]
         return distinct(face for face in faces if face is not None)

@@ -15,7 +15,6 @@ from landmarks.blazeface import TURNED_DEGREES, BlazeFace
 from landmarks.candidates import Candidate
 from landmarks.centerface import CenterFace
 from landmarks.geometry import Detection
-from landmarks.views import upright_patch
 
 WELL_SEEN = 0.8
 """Least score of BlazeFace's search of the neighbourhood where a face is turned as was said: 713 portraits
@@ -32,7 +31,6 @@ SMALLEST_PX = 40
 """Smaller faces are left as they are: BlazeFace does not see them well, however they are turned."""
 
 _SEEN_BY = ("blazeface", "centerface")
-_PATCH_PX, _PATCH_SHARE = 96, 0.45
 _LEAST = 0.03
 
 
@@ -71,13 +69,9 @@ class TurnCheck:
             turned = replace(face, angle=(face.angle + quarter + 180) % 360 - 180, keypoints=())
             seen = self._blazeface.found_near(image, turned, threshold=WELL_SEEN)
             if seen is not None:
-                both = seen.score + self._strict(image, turned)
+                both = seen.score + self._centerface.score_at(image, turned)
                 clear = max(clear, (both, _placed(detection, seen)), key=lambda one: one[0])
         return clear[1]
-
-    def _strict(self, image: Pixels, face: Candidate) -> float:
-        """CenterFace's score of a face."""
-        return self._centerface.score_at(upright_patch(image, face, _PATCH_PX, _PATCH_SHARE), face)
 
 
 def _placed(detection: Detection, seen: Candidate) -> Detection:

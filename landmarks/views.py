@@ -37,6 +37,11 @@ class Finds:
     scores: Float64Array
     keypoints: Float64Array
 
+    def chosen(self, which: npt.NDArray[np.intp] | list[int]) -> Finds:
+        """Those at the indices given, in their order."""
+        fields = self.centres, self.sides, self.turns, self.scores, self.keypoints
+        return Finds(*(field[which] for field in fields))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
