@@ -22,14 +22,32 @@ SURE = 0.6
 """From this support of CenterFace on (mean of its search and its second look) nobody else is asked."""
 
 CONFIRMING_WEIGHT = 0.3
-NEEDED, NEEDED_SMALL = 0.6, 0.5
-"""What support + ``CONFIRMING_WEIGHT`` x BlazeFace's second look must give; less for boxes below
-``SMALL_SHARE`` of the photograph's short side, of which CenterFace sees most and BlazeFace little."""
 
 VEILED_SHARES = (0.25, 0.3, 0.36)
-VEILED, VEILED_SEARCH = 0.48, 0.4
-"""BlazeFace alone decides for large faces (veils, darkness): mean of its second looks at three sizes, and
-least score of its search. At one size alone, dogs reach 0.61."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Bars:
+    """What it takes to be believed.
+
+    Parameters
+    ----------
+    needed, needed_small
+        What support + ``CONFIRMING_WEIGHT`` x BlazeFace's second look must give; for boxes below
+        ``SMALL_SHARE`` of the photograph's short side, of which CenterFace sees most and BlazeFace little.
+    veiled_search, veiled
+        BlazeFace alone decides for large faces (veils, darkness): least score of its search, and mean of its
+        second looks at three sizes. At one size alone, dogs reach 0.7.
+    """
+
+    needed: float
+    needed_small: float
+    veiled_search: float
+    veiled: float
+
+
+_AT_FIRST = _Bars(needed=0.6, needed_small=0.5, veiled_search=0.4, veiled=0.48)
+_IN_RESCUE = _Bars(needed=0.6, needed_small=0.6, veiled_search=0.5, veiled=0.58)
 
 BETTER_TURN = 0.15
 """Another quarter turn is taken where both networks together score higher by this."""
@@ -39,6 +57,10 @@ DOUBTED_TURN_DEGREES = 60
 
 WORTH_TURNING = 0.5
 """BlazeFace's search sees a head on its side or upside down with at least this score."""
+
+SIZE_VOUCHED, LARGER = 0.3, 1.4
+"""Where CenterFace's second look sees a face of the size given with the first score, BlazeFace's box may be
+larger by no more than the second factor: else it is that of a neighbour."""
 
 SMALLEST_PX = 24
 """Of smaller faces BlazeFace's search sees neither place nor turn."""
@@ -72,6 +94,8 @@ class _Glance:
         found = self.found
         if found is None or not any(found.side >= px and found.score >= least for px, least in _BOX_SCORES):
             return self.candidate
+        if self.strict >= SIZE_VOUCHED and found.side > LARGER * self.candidate.side:
+            return self.candidate  # BlazeFace saw the one beside it
         return replace(found, score=self.candidate.score, detector=self.candidate.detector)
 
 
@@ -124,13 +148,24 @@ class Judge:
             Placed anew, turned as it looks best; score and detector are those given.
         """
         glance = self._glance(image, candidate)
-        face = self._decided(image, glance, seen)
+        face = self._decided(image, glance, seen, _AT_FIRST)
         if face is not None and abs(face.angle) <= DOUBTED_TURN_DEGREES:
             return face
         if face is None and glance.keen < WORTH_TURNING:
             return None
         turned = self._best_turn(image, glance)
-        return face if turned is glance else self._decided(image, turned, None)
+        return face if turned is glance else self._decided(image, turned, None, _AT_FIRST)
+
+    def convinced_in_rescue(self, image: Pixels, candidate: Candidate) -> Candidate | None:
+        """The face at the place of a candidate of a harder search, or None: as ``convinced``, but stricter.
+
+        Most photographs that are searched harder have no face, so there is more to lose than to find.
+        """
+        strict = self.centerface.score_at(image, candidate)
+        small = LARGER * candidate.side < SMALL_SHARE * min(image.shape[:2])
+        if small and strict + CONFIRMING_WEIGHT < _IN_RESCUE.needed_small:
+            return None  # whatever BlazeFace said
+        return self._decided(image, self._seen_by_blazeface(image, candidate, strict), None, _IN_RESCUE)
 
     def turned_best(self, image: Pixels, face: Candidate) -> Candidate:
         """A face whose turn is in doubt, as it looks best of four quarter turns; as it is if that is best."""
@@ -146,27 +181,29 @@ class Judge:
         return best if best.total >= glance.total + BETTER_TURN else glance
 
     def _glance(self, image: Pixels, candidate: Candidate) -> _Glance:
-        strict = self.centerface.score_at(image, candidate)
+        return self._seen_by_blazeface(image, candidate, self.centerface.score_at(image, candidate))
+
+    def _seen_by_blazeface(self, image: Pixels, candidate: Candidate, strict: float) -> _Glance:
         if candidate.side < SMALLEST_PX:
             return _Glance(candidate, strict, None)
         return _Glance(
             candidate, strict, self.blazeface.found_near(image, candidate, threshold=_LEAST_SEARCH)
         )
 
-    def _decided(self, image: Pixels, glance: _Glance, seen: float | None) -> Candidate | None:
+    def _decided(self, image: Pixels, glance: _Glance, seen: float | None, bars: _Bars) -> Candidate | None:
         placed = glance.placed
         support = glance.strict if seen is None else (seen + glance.strict) / 2
         if support >= SURE:
             return placed
         small = placed.side < SMALL_SHARE * min(image.shape[:2])
-        needed = NEEDED_SMALL if small else NEEDED
-        may_be_veiled = not small and glance.keen >= VEILED_SEARCH
+        needed = bars.needed_small if small else bars.needed
+        may_be_veiled = not small and glance.keen >= bars.veiled_search
         if support + CONFIRMING_WEIGHT < needed and not may_be_veiled:
             return None  # whatever a second look of BlazeFace said
         look = self.blazeface.confirm(image, placed)
         if support + CONFIRMING_WEIGHT * look >= needed:
             return placed
-        if not may_be_veiled or look < VEILED / 2:
+        if not may_be_veiled or look < bars.veiled / 2:
             return None
         looks = [self.blazeface.confirm(image, placed, share) for share in VEILED_SHARES]
-        return placed if fmean(looks) >= VEILED else None
+        return placed if fmean(looks) >= bars.veiled else None

@@ -15,13 +15,14 @@ from landmarks.candidates import Candidate, distinct, same_place
 from landmarks.judge import Judge
 from landmarks.views import View, padded_view, reduced_view, turned_view
 
-WEAK_BLAZEFACE, WEAK_CENTERFACE = 0.15, 0.15
-"""Least scores of candidates: low, since each is looked at again."""
+WEAK_BLAZEFACE, WEAK_SMALL, WEAK_CENTERFACE = 0.2, 0.4, 0.15
+"""Least scores of candidates: low, since each is looked at again; the second one in the doubled photograph,
+where chance finds many."""
 
-TURNS_DEGREES = (45, -45, 90, -90, 180)
+TURNS_DEGREES = (90, -90, 180)
 TURNED_SIDE_PX, TURNED_SMALL_SIDE_PX = 320, 80
-PADDED_SIDE_PX = 320
-MOST_LOOKS = 5
+PADDED_SIDE_PX = 192
+MOST_LOOKS = 3
 """Places that are looked at again after one search."""
 
 Search = Callable[[Pixels], list[Candidate]]
@@ -59,7 +60,7 @@ class Rescue:
             if len(places) == MOST_LOOKS:
                 break
         looked += places
-        faces = [self.judge.convinced(image, place) for place in places]
+        faces = [self.judge.convinced_in_rescue(image, place) for place in places]
         return distinct(face for face in faces if face is not None)
 
     def _weak(self, image: Pixels) -> list[Candidate]:
@@ -84,7 +85,7 @@ class Rescue:
     def _upsampled(self, image: Pixels) -> list[Candidate]:
         """BlazeFace at twice the size: faces of half the size."""
         view = reduced_view(image, 2 * search_side_px(image, self._settings))
-        return self.judge.blazeface.find_in(view, threshold=WEAK_BLAZEFACE, name="blazeface@up")
+        return self.judge.blazeface.find_in(view, threshold=WEAK_SMALL, name="blazeface@up")
 
     def _turned(self, image: Pixels) -> list[Candidate]:
         """BlazeFace on the turned photograph, coarsely."""
