@@ -145,6 +145,75 @@ def test_the_judge_believes_a_face_and_not_its_surroundings(judge: Judge, astron
         assert judge.convinced(astronaut, Candidate(x, y, 90.0, 90.0, 0.0, 1.0, "test")) is None
 
 
+class _Says:
+    """Both networks, saying what the test wants: scores of CenterFace, and of BlazeFace's finds and looks."""
+
+    def __init__(self, strict: float, found: Candidate | None, look: float) -> None:
+        self.strict, self.found, self.look = strict, found, look
+
+    def score_at(self, image: Pixels, candidate: Candidate) -> float:
+        return self.strict
+
+    def found_near(self, image: Pixels, candidate: Candidate, *, threshold: float) -> Candidate | None:
+        return self.found
+
+    def confirm(self, image: Pixels, candidate: Candidate, share: float = 0.3) -> float:
+        return self.look
+
+
+def _judge_that_hears(strict: float, found: Candidate | None, look: float = 0.0) -> Judge:
+    says = _Says(strict, found, look)
+    return Judge(says, says)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("strict", "side"), [(0.9, 40.0), (0.9, 70.0), (0.2, 70.0)])
+def test_a_box_is_not_that_of_a_larger_face_beside_it(astronaut: Pixels, strict: float, side: float) -> None:
+    small = Candidate(200.0, 200.0, 36.0, 36.0, 0.0, 0.8, "centerface")
+    found = Candidate(210.0, 204.0, side, side, 0.0, 0.8, "centerface")
+    face = _judge_that_hears(strict, found, look=1.0).convinced(astronaut, small, seen=0.8)
+    assert face is not None
+    assert face.side == (36.0 if strict > 0.5 and side > 60 else side)
+
+
+@pytest.mark.parametrize(
+    ("side", "strict", "look", "at_first", "in_rescue"),
+    [
+        (200.0, 0.05, 0.54, True, False),  # a dog's head
+        (200.0, 0.0, 0.7, True, True),  # a veil
+        (50.0, 0.54, 0.01, True, False),  # a hen's
+        (50.0, 0.8, 0.0, True, True),
+        (50.0, 0.1, 1.0, False, False),
+    ],
+)
+def test_the_harder_searches_are_judged_more_strictly(
+    astronaut: Pixels, side: float, strict: float, look: float, at_first: bool, in_rescue: bool
+) -> None:
+    place = Candidate(250.0, 250.0, side, side, 0.0, 0.5, "blazeface@weak")
+    judge = _judge_that_hears(strict, Candidate(250.0, 250.0, side, side, 0.0, 0.7, "blazeface"), look)
+    assert (judge.convinced(astronaut, place) is not None) is at_first
+    assert (judge.convinced_in_rescue(astronaut, place) is not None) is in_rescue
+
+
+def test_small_faces_that_centerface_sees_well_are_not_looked_at_again(
+    joint: JointDetector, astronaut: Pixels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[float] = []
+    score_at = CenterFace.score_at
+
+    def counting(self: CenterFace, image: Pixels, candidate: Candidate) -> float:
+        asked.append(candidate.side)
+        return score_at(self, image, candidate)
+
+    monkeypatch.setattr(CenterFace, "score_at", counting)
+    places = [(100 + 170 * column, 120 + 190 * row) for row in range(3) for column in range(5)]
+    photo = _with_heads(_background(900, 620), _head(astronaut, 24), places)
+    for least, looks in ((1.1, len(places)), (0.4, 0)):
+        monkeypatch.setattr("landmarks.joint.BELIEVED", least)
+        asked.clear()
+        assert len(joint.find(photo)) == len(places)
+        assert len(asked) == looks
+
+
 @pytest.mark.parametrize("quarters", [1, 2, 3])
 def test_the_judge_sees_which_way_a_head_is_turned(judge: Judge, astronaut: Pixels, quarters: int) -> None:
     photo = np.ascontiguousarray(np.rot90(astronaut, -quarters))
