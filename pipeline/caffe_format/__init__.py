@@ -3,7 +3,7 @@
 - `prototxt`, `caffemodel`: the two formats, knowing nothing of networks
 - `layers`, `shapes`, `network`: a network as a value; shapes of outputs and weights
 - `deploy`, `loader`: from files to a network (`load_caffe`)
-- `onnx_graph`, `folding`: from a network to ONNX
+- `onnx_graph`, `graph_builder`, `folding`: from a network to ONNX
 - `writer`: from a network to files
 - `fcn8s`: the face segmentation network of Nirkin et al. as a network
 """

@@ -17,9 +17,10 @@ import onnx
 
 from landmarks.arrays import Float32Array
 from pipeline.caffe_format.folding import simplify
+from pipeline.caffe_format.graph_builder import GraphBuilder
 from pipeline.caffe_format.layers import Layer
 from pipeline.caffe_format.network import CaffeNetwork
-from pipeline.caffe_format.onnx_graph import GraphBuilder, emit, emit_convolution
+from pipeline.caffe_format.onnx_graph import emit, emit_convolution
 from pipeline.caffe_format.regions import (
     LayerRegions,
     Reads,

@@ -9,7 +9,7 @@ from typing import Any
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from pipeline.caffe_format.onnx_graph import Array, GraphBuilder, array_of
+from pipeline.caffe_format.graph_builder import Array, GraphBuilder, array_of
 from pipeline.errors import ModelError
 
 _SMALL_BYTES = 1024

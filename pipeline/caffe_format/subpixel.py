@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
-from pipeline.caffe_format.onnx_graph import GraphBuilder
+from pipeline.caffe_format.graph_builder import GraphBuilder
 from pipeline.caffe_format.static_graph import StaticGraph, attribute
 
 WORTHWHILE_NUMBERS = 100_000

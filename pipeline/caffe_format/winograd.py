@@ -36,7 +36,7 @@ import numpy as np
 
 from landmarks.arrays import Float32Array
 from pipeline.caffe_format.cook_toom import POINTS, Transform, both_axes, cook_toom
-from pipeline.caffe_format.onnx_graph import CONTRIB, Deferred, GraphBuilder
+from pipeline.caffe_format.graph_builder import CONTRIB, Deferred, GraphBuilder
 from pipeline.caffe_format.static_graph import StaticGraph, attribute
 from pipeline.caffe_format.tiling import Convolution, Tiling, best_tiling, convolution_of
 

@@ -24,13 +24,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import pipeline.caffe_format
+import pipeline.wire_format
 from pipeline.caffe_format import CaffeNetwork, load_caffe
 from pipeline.environment import cache_directory
 from pipeline.errors import EngineError, ModelError, ModelFormatError
 from pipeline.files import locked, sha256_of, whole_file, write_whole
 
 if TYPE_CHECKING:
-    from pipeline.caffe_format.onnx_graph import GraphBuilder
+    from pipeline.caffe_format.graph_builder import GraphBuilder
     from pipeline.models.catalogue import ModelFiles
 
 EXTERNAL_BYTES = 1024
@@ -143,34 +144,35 @@ def convert(network: CaffeNetwork, shape_hw: tuple[int, int] | None, *, fast: bo
     ModelFormatError
         The network cannot take that size.
     """
-    from pipeline.caffe_format.onnx_graph import GraphBuilder  # noqa: PLC0415 - imports onnx, slow
+    from pipeline.caffe_format.onnx_graph import graph_of_network  # noqa: PLC0415 - imports onnx, slow
     from pipeline.caffe_format.padding import count_work, specialised_graph  # noqa: PLC0415 - the same
     from pipeline.caffe_format.subpixel import with_subpixel_convolutions  # noqa: PLC0415 - the same
     from pipeline.caffe_format.winograd import with_fast_convolutions  # noqa: PLC0415 - the same
 
     if shape_hw is None:
-        return GraphBuilder.of_network(network)
+        return graph_of_network(network)
     try:
         worthwhile = count_work(network, *shape_hw).ratio >= WORTHWHILE
         if not worthwhile and not fast:
-            return GraphBuilder.of_network(network)
+            return graph_of_network(network)
         specialised = specialised_graph(network, *shape_hw)
     except ModelFormatError:
         raise
     except ModelError as error:
         _log.debug("neither padding saving nor fast convolutions: %s", error)
-        return GraphBuilder.of_network(network)
+        return graph_of_network(network)
     if fast:
         rewritten = with_fast_convolutions(with_subpixel_convolutions(specialised))
         if rewritten.needs_onnxruntime:
             return rewritten
-    return specialised if worthwhile else GraphBuilder.of_network(network)
+    return specialised if worthwhile else graph_of_network(network)
 
 
 def _converter_sha256() -> str:
     """Checksum of the converter's source: a changed converter never takes an old graph."""
     digest = hashlib.sha256(Path(__file__).read_bytes())
-    for path in sorted(Path(pipeline.caffe_format.__file__).parent.glob("*.py")):
+    folder = Path(pipeline.caffe_format.__file__).parent
+    for path in (*sorted(folder.glob("*.py")), Path(pipeline.wire_format.__file__)):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
@@ -179,7 +181,7 @@ def _write(graph: GraphBuilder, path: Path) -> None:
     """Write a graph with its large arrays beside it, one after the other, so that one at a time is made."""
     import onnx  # noqa: PLC0415 - slow to import
 
-    from pipeline.caffe_format.onnx_graph import array_of  # noqa: PLC0415 - imports onnx
+    from pipeline.caffe_format.graph_builder import array_of  # noqa: PLC0415 - imports onnx
 
     model = graph.skeleton()
     weights = []

@@ -13,8 +13,9 @@ from benchmarks.agreement import heavy_tailed
 from landmarks.arrays import Float32Array
 from pipeline.caffe_format import subpixel
 from pipeline.caffe_format.fcn8s import random_fcn8s
+from pipeline.caffe_format.graph_builder import CONTRIB, Deferred, GraphBuilder
 from pipeline.caffe_format.network import CaffeNetwork
-from pipeline.caffe_format.onnx_graph import CONTRIB, Deferred, GraphBuilder
+from pipeline.caffe_format.onnx_graph import graph_of_network
 from pipeline.caffe_format.padding import specialised_graph
 from pipeline.caffe_format.subpixel import with_subpixel_convolutions
 from pipeline.caffe_format.tiling import Convolution, Tiling, best_tiling
@@ -135,7 +136,7 @@ def test_other_convolutions_stay(parameters: dict[str, Any], build: Any) -> None
 
 
 def test_a_graph_of_any_size_is_refused(build: Any) -> None:
-    graph = GraphBuilder.of_network(build(("Convolution", {"num_output": 6, "kernel_size": 3})))
+    graph = graph_of_network(build(("Convolution", {"num_output": 6, "kernel_size": 3})))
     with pytest.raises(ModelError, match="the shape of 'data' is not known beforehand"):
         with_fast_convolutions(graph, always(6))
 
