@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from pipeline.images import Photo, read_photo
     from pipeline.photo import PhotoSegmenter
     from pipeline.results import FaceResult, PhotoResult, StageError
+    from pipeline.run_events import RunEvents
     from pipeline.runner import run
     from pipeline.summary import RunSummary
     from pipeline.uncrop import uncrop_mask
@@ -80,6 +81,7 @@ _HOMES = {
     "pipeline.images": ("Photo", "read_photo"),
     "pipeline.photo": ("PhotoSegmenter",),
     "pipeline.results": ("FaceResult", "PhotoResult", "StageError"),
+    "pipeline.run_events": ("RunEvents",),
     "pipeline.runner": ("run",),
     "pipeline.summary": ("RunSummary",),
     "pipeline.uncrop": ("uncrop_mask",),
@@ -111,6 +113,7 @@ __all__ = [
     "PhotoResult",
     "PhotoSegmenter",
     "Problem",
+    "RunEvents",
     "RunSummary",
     "SegmentationError",
     "StageError",

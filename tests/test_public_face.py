@@ -36,6 +36,7 @@ PUBLIC = [
     "PhotoResult",
     "PhotoSegmenter",
     "Problem",
+    "RunEvents",
     "RunSummary",
     "SegmentationError",
     "StageError",
