@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,9 @@ import yaml
 from pipeline.errors import ConfigError, Problem
 from pipeline.files import expanded, text_of
 from pipeline.yaml_text import read_yaml
+
+_MOST_BYTES = 10_000_000
+"""Of a configuration; it is held in memory."""
 
 
 def first_file(path: str | Path) -> Path:
@@ -52,7 +56,7 @@ def read_layers(path: Path, problems: list[Problem]) -> list[tuple[str, dict[str
 
 def _read_yaml(path: Path, problems: list[Problem]) -> dict[str, Any]:
     try:
-        loaded = read_yaml(text_of(path.read_bytes()))
+        loaded = read_yaml(text_of(_content(path)))
     except FileNotFoundError:
         problems.append(Problem(str(path), "", "no such file; the shipped ones are in configs/"))
     except OSError as error:
@@ -75,6 +79,14 @@ def _read_yaml(path: Path, problems: list[Problem]) -> dict[str, Any]:
             kind = type(loaded).__name__
             problems.append(Problem(str(path), "", f"expected sections such as 'input:', got a {kind}"))
     return {}
+
+
+def _content(path: Path) -> bytes:
+    with path.open("rb") as file:
+        content = file.read(_MOST_BYTES + 1)
+    if len(content) > _MOST_BYTES:
+        raise OSError(errno.EFBIG, f"has more than {_MOST_BYTES} bytes, as no configuration has")
+    return content
 
 
 def read_override(text: str, problems: list[Problem]) -> dict[str, Any]:

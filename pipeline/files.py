@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import codecs
 import contextlib
+import errno
 import hashlib
 import itertools
 import os
@@ -173,9 +174,11 @@ def whole_file(path: Path, *, sync: bool = False) -> Iterator[BinaryIO]:
     Raises
     ------
     OSError
-        Something failed; the file is as it was, and nothing is left behind but what a kill or a dead disk
-        leaves, whose name begins with `LEFTOVER_PREFIX`.
+        Something failed, or a device or pipe stands there; the file is as it was, and nothing is left behind
+        but what a kill or a dead disk leaves, whose name begins with `LEFTOVER_PREFIX`.
     """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise FileExistsError(errno.EEXIST, "A device or pipe stands there, which is no file", str(path))
     temporary = path.with_name(f"{LEFTOVER_PREFIX}{_PROCESS}-{os.getpid()}-{next(_counter)}")
     try:
         try:

@@ -353,6 +353,12 @@ def test_a_configuration_that_belies_its_byte_order_mark_is_told(tmp_path: Path)
         load_config(path)
 
 
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="no /dev/zero here")
+def test_a_configuration_without_end_is_told() -> None:
+    with pytest.raises(ConfigError, match="/dev/zero: cannot be read: has more than 10000000 bytes"):
+        load_config("/dev/zero")
+
+
 @pytest.mark.parametrize("key", ["execution.workers", "engine.threads", "input.max_pixels"])
 def test_numbers_that_nobody_means_are_refused(key: str) -> None:
     with pytest.raises(ConfigError, match=rf"{key}: expected less than or equal to "):

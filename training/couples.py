@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from landmarks.arrays import Float64Array, Pixels
 from pipeline.config import load_config
+from pipeline.files import path_argument
 from pipeline.photo import PhotoSegmenter
 from pipeline.results import PhotoResult
 from training.data import celeba_mask, read_labels, read_prepared_landmarks, read_rgb
@@ -150,8 +151,8 @@ def shares(result: PhotoResult, couple: Couple) -> NDArray[np.float64] | None:
 def main(arguments: list[str] | None = None) -> None:
     """Make the couples, segment them, print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder of the extracted data sets")
-    parser.add_argument("--config", type=Path, default=Path("configs/default.yaml"))
+    parser.add_argument("--data", type=path_argument, required=True, help="folder of the extracted data sets")
+    parser.add_argument("--config", type=path_argument, help="default: default.yaml of the program")
     parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE")
     options = parser.parse_args(arguments)
     taken = portraits(options.data)

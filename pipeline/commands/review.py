@@ -12,6 +12,8 @@ from pathlib import Path
 from pipeline.errors import EXIT_OK, UsageError
 from pipeline.files import path_argument
 
+_LAST_PORT, _PORT_DIGITS = 65535, 5
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
@@ -22,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("output", type=path_argument, metavar="OUTPUT", help="the output directory of a run")
     add("--input", nargs="+", metavar="PATH", help="photographs without results as well, as for `run`")
-    add("--port", type=int, default=0, metavar="N", help="port on 127.0.0.1 (default: any free one)")
+    add("--port", type=_port, default=0, metavar="N", help="port on 127.0.0.1 (default: any free one)")
     add("--who", metavar="NAME", help="who is judging (default: your user name)")
     add("--no-browser", action="store_true", help="only print the address")
 
@@ -55,6 +57,12 @@ def execute(options: argparse.Namespace) -> int:
         show=None if options.no_browser else webbrowser.open,
     )
     return EXIT_OK
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or len(text) > _PORT_DIGITS or int(text) > _LAST_PORT:
+        raise argparse.ArgumentTypeError(f"a number from 0 to {_LAST_PORT} is expected, got {text!r}")
+    return int(text)
 
 
 def _user() -> str:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from landmarks.geometry import Box
+from pipeline.cli import main
 from pipeline.config import Config
 from pipeline.corrections.layer import Corrections
 from pipeline.manifest.journal import read_manifest
@@ -356,6 +357,13 @@ def test_frames_of_a_clip_are_shown_with_their_masks(
             shutil.rmtree(directory / kind, ignore_errors=True)
         empty = client.get(f"/api/photos/{item['id']}/frames/1/instances")
         assert not np.frombuffer(empty.content, "<u2").any()
+
+
+@pytest.mark.parametrize("port", ["70000", "-1", "x", "", "9" * 5000])
+def test_a_port_that_is_none_is_told(port: str, output: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["review", str(output), f"--port={port}"])
+    assert "argument --port: a number from 0 to 65535 is expected" in capsys.readouterr().err
 
 
 def message_of(answer: httpx.Response) -> str:
