@@ -1,6 +1,6 @@
 """Networks in Caffe's two files: prototxt and caffemodel to arrays, to an ONNX graph, and back to files.
 
-- `prototxt`, `caffemodel`: the two formats, knowing nothing of networks
+- `prototxt` and `text_message`, `caffemodel` and `mapped_message`: the formats, knowing nothing of networks
 - `layers`, `shapes`, `network`: a network as a value; shapes of outputs and weights
 - `deploy`, `loader`: from files to a network (`load_caffe`)
 - `onnx_graph`, `graph_builder`, `folding`: from a network to ONNX

@@ -11,7 +11,6 @@ Wire format: protobuf.dev/programming-guides/encoding.
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterator
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -20,6 +19,14 @@ from typing import BinaryIO
 import numpy as np
 
 from landmarks.arrays import Float32Array
+from pipeline.caffe_format.mapped_message import (
+    BYTES,
+    VARINT,
+    WireError,
+    fields,
+    signed,
+    varint,
+)
 from pipeline.errors import ModelFormatError, ModelMissingError
 
 # Fields of NetParameter, LayerParameter, V1LayerParameter, BlobProto and BlobShape
@@ -34,8 +41,8 @@ _BLOB_LEGACY, _BLOB_DATA, _BLOB_DIFF, _BLOB_SHAPE, _BLOB_DOUBLE, _BLOB_DOUBLE_DI
     8,
     9,
 )
+_BLOB_NUMBERS = frozenset({_BLOB_DATA, _BLOB_DIFF, _BLOB_DOUBLE, _BLOB_DOUBLE_DIFF})
 _SHAPE_DIM = 1
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 _AGAIN = "The file is truncated or damaged: copy or download it again and compare its size and checksum."
 _NOT_ONE = "Give the binary weights (*.caffemodel) that belong to the prototxt."
@@ -46,12 +53,6 @@ _FOREIGN = (
     (b"version https://git-lfs", "a Git LFS pointer; run 'git lfs pull'"),
     (b"<", "an HTML or XML page; the download did not deliver the file"),
 )
-
-
-class _WireError(Exception):
-    def __init__(self, offset: int, problem: str) -> None:
-        super().__init__(problem)
-        self.offset = offset
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +89,12 @@ class BlobSpan:
             if item == stride == 4:
                 raw = target.view(np.uint8).data
                 if file.readinto(raw) != len(raw):  # type: ignore[attr-defined]
-                    raise _WireError(offset, "the file ends inside the weights")
+                    raise WireError(offset, "the file ends inside the weights")
             else:
                 size = (count - 1) * stride + item
                 data = file.read(size)
                 if len(data) != size:
-                    raise _WireError(offset, "the file ends inside the weights")
+                    raise WireError(offset, "the file ends inside the weights")
                 target[:] = np.ndarray((count,), f"<f{item}", data, 0, (stride,))
             start += count
         return values
@@ -180,7 +181,7 @@ def load_blob(path: str | PathLike[str], file: BinaryIO, layer: WeightLayer, ind
     """
     try:
         values = layer.blobs[index].load(file)
-    except (_WireError, OSError) as error:
+    except (WireError, OSError) as error:
         raise ModelFormatError(
             path, f"layer {layer.name!r}: blob {index} cannot be read ({error})", _AGAIN
         ) from error
@@ -201,15 +202,15 @@ def _read_net(path: str | PathLike[str], data: mmap.mmap) -> tuple[WeightLayer, 
     layers: list[WeightLayer] = []
     start = 0
     try:
-        for field, wire, start, end in _fields(data, 0, len(data)):
-            if wire == _BYTES and field == _NET_LAYER:
+        for field, wire, start, end in fields(data, 0, len(data)):
+            if wire == BYTES and field == _NET_LAYER:
                 layers.append(_read_layer(data, start, end, _LAYER_NAME, _LAYER_TYPE, _LAYER_BLOBS))
-            elif wire == _BYTES and field == _NET_LAYERS_V1:
+            elif wire == BYTES and field == _NET_LAYERS_V1:
                 layers.append(_read_layer(data, start, end, _V1_NAME, 0, _V1_BLOBS))
     except _LayerError as error:
         problem = f"layer {error.name!r} (number {len(layers)}, byte {error.offset}): {error}"
         raise ModelFormatError(path, problem, _AGAIN) from error
-    except _WireError as error:
+    except WireError as error:
         if not layers:
             raise ModelFormatError(
                 path, f"is no caffemodel (byte {error.offset}: {error})", _NOT_ONE
@@ -221,8 +222,8 @@ def _read_net(path: str | PathLike[str], data: mmap.mmap) -> tuple[WeightLayer, 
     return tuple(layers)
 
 
-class _LayerError(_WireError):
-    def __init__(self, name: str, cause: _WireError) -> None:
+class _LayerError(WireError):
+    def __init__(self, name: str, cause: WireError) -> None:
         super().__init__(cause.offset, str(cause))
         self.name = name
 
@@ -233,8 +234,8 @@ def _read_layer(
     name, layer_type, blobs = "", "", []
     v0_at: int | None = None
     try:
-        for field, wire, low, high in _fields(data, start, end):
-            if wire != _BYTES:
+        for field, wire, low, high in fields(data, start, end):
+            if wire != BYTES:
                 continue
             if field == name_field:
                 name = data[low:high].decode("utf-8", errors="replace")
@@ -244,11 +245,11 @@ def _read_layer(
                 blobs.append(_read_blob(data, low, high))
             elif not type_field and field == _V1_V0_LAYER:
                 v0_at = low
-    except _WireError as error:
+    except WireError as error:
         raise _LayerError(name, error) from error
     if v0_at is not None:
         problem = "it is in Caffe's oldest form (V0), which is not supported; use upgrade_net_proto_binary"
-        raise _LayerError(name, _WireError(v0_at, problem))
+        raise _LayerError(name, WireError(v0_at, problem))
     return WeightLayer(name, layer_type, tuple(blobs), start)
 
 
@@ -256,16 +257,16 @@ def _read_blob(data: mmap.mmap, start: int, end: int) -> BlobSpan:
     legacy: dict[int, int] = {}
     shape: tuple[int, ...] | None = None
     runs: list[tuple[int, int, int, int]] = []
-    for field, wire, low, high in _fields(data, start, end):
-        if field in _BLOB_LEGACY and wire == _VARINT:
-            legacy[field] = _signed(_varint(data, low, high)[0])
-        elif field == _BLOB_SHAPE and wire == _BYTES:
+    for field, wire, low, high in fields(data, start, end, _BLOB_NUMBERS):
+        if field in _BLOB_LEGACY and wire == VARINT:
+            legacy[field] = signed(varint(data, low, high)[0])
+        elif field == _BLOB_SHAPE and wire == BYTES:
             shape = (shape or ()) + _read_dims(data, low, high)
         elif field in {_BLOB_DATA, _BLOB_DOUBLE}:
             item = 4 if field == _BLOB_DATA else 8
-            if wire == _BYTES:
+            if wire == BYTES:
                 if (high - low) % item:
-                    raise _WireError(
+                    raise WireError(
                         low, f"{high - low} bytes of weights are not whole numbers of {item} bytes"
                     )
                 runs.append((low, (high - low) // item, item, item))
@@ -280,87 +281,19 @@ def _read_blob(data: mmap.mmap, start: int, end: int) -> BlobSpan:
     for size in shape:
         expected *= size
     if min(shape, default=0) < 0 or len(shape) > 32 or expected != count:
-        raise _WireError(start, f"a blob of shape {'x'.join(map(str, shape)) or '()'} holds {count} numbers")
+        raise WireError(start, f"a blob of shape {'x'.join(map(str, shape)) or '()'} holds {count} numbers")
     return BlobSpan(shape, is_legacy, tuple(run for run in runs if run[1]))
 
 
 def _read_dims(data: mmap.mmap, start: int, end: int) -> tuple[int, ...]:
     dims: list[int] = []
-    for field, wire, low, high in _fields(data, start, end):
-        if field != _SHAPE_DIM or wire not in {_VARINT, _BYTES}:
+    for field, wire, low, high in fields(data, start, end):
+        if field != _SHAPE_DIM or wire not in {VARINT, BYTES}:
             continue
         position = low
         while position < high:
-            value, position = _varint(data, position, high)
-            dims.append(_signed(value))
+            value, position = varint(data, position, high)
+            dims.append(signed(value))
             if len(dims) > 32:
-                raise _WireError(low, "a shape with more than 32 dimensions")
+                raise WireError(low, "a shape with more than 32 dimensions")
     return tuple(dims)
-
-
-def _fields(data: mmap.mmap, position: int, end: int) -> Iterator[tuple[int, int, int, int]]:
-    """Yield field number, wire type and the bytes ``[low, high)`` of each value in a message.
-
-    Runs of unpacked numbers (one tag for every float) come as one value from the first number to the last.
-    """
-    while position < end:
-        tag_at = position
-        tag, position = _varint(data, position, end)
-        field, wire = tag >> 3, tag & 7
-        if not 1 <= field < 2**29:
-            raise _WireError(tag_at, f"field number {field} cannot be")
-        low = position
-        match wire:
-            case 0:
-                _, position = _varint(data, position, end)
-            case 1 | 5:
-                position += 8 if wire == _FIXED64 else 4
-                if field in {_BLOB_DATA, _BLOB_DIFF, _BLOB_DOUBLE, _BLOB_DOUBLE_DIFF}:
-                    position = _end_of_run(data, tag_at, position, end)
-            case 2:
-                length, low = _varint(data, position, end)
-                position = low + length
-            case _:
-                raise _WireError(tag_at, f"wire type {wire} cannot be")
-        if position > end:
-            raise _WireError(
-                tag_at, f"a value of {position - low} bytes, but only {max(end - low, 0)} are left"
-            )
-        yield field, wire, low, position
-
-
-def _end_of_run(data: mmap.mmap, tag_at: int, position: int, end: int) -> int:
-    """Step over all further numbers that carry the same one-byte tag."""
-    record = position - tag_at
-    if record not in {5, 9}:
-        return position
-    tag, block = data[tag_at], 64
-    while True:
-        available = min((end - position) // record, block)
-        if available < 1:
-            return position
-        tags = np.frombuffer(data[position : position + available * record], np.uint8)[::record]
-        others = np.flatnonzero(tags != tag)
-        if others.size:
-            return position + int(others[0]) * record
-        position += available * record
-        block = min(block * 4, 2**20)
-
-
-def _varint(data: mmap.mmap, position: int, end: int) -> tuple[int, int]:
-    value = shift = 0
-    start = position
-    while position < end:
-        byte = data[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value & (2**64 - 1), position
-        shift += 7
-        if shift > 63:
-            raise _WireError(start, "a number longer than ten bytes")
-    raise _WireError(start, "the data end inside a number")
-
-
-def _signed(value: int) -> int:
-    return value - 2**64 if value >= 2**63 else value

@@ -20,7 +20,8 @@ from pipeline.caffe_format.layers import (
     params_of_message,
     shape_of_message,
 )
-from pipeline.caffe_format.prototxt import Message, read_prototxt
+from pipeline.caffe_format.prototxt import read_prototxt
+from pipeline.caffe_format.text_message import Message
 from pipeline.errors import ModelFormatError
 
 _DATA_TYPES = {"Data", "ImageData", "HDF5Data", "WindowData", "MemoryData", "DummyData", "Python"}

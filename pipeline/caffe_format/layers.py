@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from landmarks.arrays import Float32Array
-from pipeline.caffe_format.prototxt import Message
+from pipeline.caffe_format.text_message import Message
 
 
 class LayerProblem(ValueError):  # noqa: N818 - not an error by itself: readers make a ModelFormatError of it

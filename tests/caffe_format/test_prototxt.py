@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.caffe_format.prototxt import Message, parse_prototxt, read_prototxt
+from pipeline.caffe_format.prototxt import parse_prototxt, read_prototxt
+from pipeline.caffe_format.text_message import Message
 from pipeline.errors import ModelError, ModelFormatError, ModelMissingError
 
 
