@@ -102,6 +102,7 @@ def test_a_run_and_what_it_leaves() -> None:
     assert report["executor"]["name"] == "serial"
     assert report["engines"][0]["engine"]["name"] == "bright"
     assert report["config"]["output"]["cutouts"] is True
+    assert report["config"]["network"]["interpolation"] == "cubic"  # what is recommended, not "auto"
 
 
 def test_summary_says_what_to_do_next() -> None:
