@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -10,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 _ELLIPSE_5X5 = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
-_WITH_HOLES = 1  # levels of the tree that are drawn below an outline
+_FEW = 16  # pieces up to which it is faster to fill the outlines of each than to label all pixels
+_Outlines = list[NDArray[Any]]  # of one piece: around it, then around each of its holes
 
 
 def refine_mask(
@@ -69,19 +69,28 @@ def _solid(mask: NDArray[np.uint8], largest_component: bool, fill_holes: bool) -
     return mask.copy()
 
 
-def _outlines(mask: NDArray[np.uint8]) -> tuple[Sequence[NDArray[Any]], NDArray[Any], list[int]]:
-    """Outlines of pieces and holes, their tree, and which ones go around a piece: those without a parent.
+def _pieces(mask: NDArray[np.uint8]) -> list[_Outlines]:
+    """Outline of every piece and of its holes.
 
     They are found in a tenth of the time that it takes to label all pixels.
     """
     contours, tree = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     if tree is None:
-        return (), np.zeros((1, 0, 4), np.int32), []
-    return contours, tree, np.flatnonzero(tree[0, :, 3] < 0).tolist()
+        return []
+    pieces: dict[int, _Outlines] = {}
+    holes: list[tuple[int, Any]] = []
+    for index, (contour, parent) in enumerate(zip(contours, tree[0, :, 3].tolist(), strict=True)):
+        if parent < 0:
+            pieces[index] = [contour]
+        else:
+            holes.append((parent, contour))
+    for parent, contour in holes:
+        pieces[parent].append(contour)
+    return list(pieces.values())
 
 
 def _largest_component(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    if len(_outlines(mask)[2]) <= 1:
+    if len(_pieces(mask)) <= 1:
         return mask
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     largest = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
@@ -89,21 +98,29 @@ def _largest_component(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _without_specks(mask: NDArray[np.uint8], share: float) -> NDArray[np.uint8]:
-    contours, tree, pieces = _outlines(mask)
+    pieces = _pieces(mask)
     if len(pieces) <= 1:
         return mask
-    areas = np.array([_area(contours, tree, piece) for piece in pieces], np.float64)
+    if len(pieces) > _FEW:
+        _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+        sizes = stats[:, cv2.CC_STAT_AREA].astype(np.float64)
+        wanted = sizes >= share * sizes[1:].max()
+        wanted[0] = False
+        return np.where(wanted[labels], np.uint8(255), np.uint8(0))
+    areas = [_area(piece) for piece in pieces]
+    least = share * max(areas)
     kept = mask.copy()
-    for piece in np.array(pieces)[areas < share * areas.max()].tolist():
-        cv2.drawContours(kept, contours, piece, (0,), cv2.FILLED, cv2.LINE_8, tree, _WITH_HOLES)
+    for piece, area in zip(pieces, areas, strict=True):
+        if area < least:
+            cv2.drawContours(kept, piece, -1, (0,), cv2.FILLED)
     return kept
 
 
-def _area(contours: Sequence[NDArray[Any]], tree: NDArray[Any], piece: int) -> int:
+def _area(piece: _Outlines) -> int:
     """Pixels of a piece, without those of its holes and of what lies in them."""
-    x, y, width, height = cv2.boundingRect(contours[piece])
+    x, y, width, height = cv2.boundingRect(piece[0])
     alone = np.zeros((height, width), np.uint8)
-    cv2.drawContours(alone, contours, piece, (1,), cv2.FILLED, cv2.LINE_8, tree, _WITH_HOLES, (-x, -y))
+    cv2.drawContours(alone, piece, -1, (1,), cv2.FILLED, offset=(-x, -y))
     return cv2.countNonZero(alone)
 
 

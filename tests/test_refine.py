@@ -100,6 +100,19 @@ def test_an_island_in_a_hole_is_a_piece_of_its_own() -> None:
     assert np.array_equal(refine_mask(without, smallest_piece=0.1), without)
 
 
+@pytest.mark.parametrize("dots", [3, 15, 16, 17, 40])
+def test_few_specks_go_as_many_do(dots: int) -> None:
+    face = np.zeros((60, 60), np.uint8)
+    face[20:50, 10:50] = 255
+    face[30:35, 20:30] = 0
+    mask = face.copy()
+    for dot in range(dots):
+        mask[2 + 4 * (dot // 12), 4 * (dot % 12)] = 255
+    mask[32, 24] = 255  # in the hole
+    assert np.array_equal(refine_mask(mask, smallest_piece=0.1), face)
+    assert np.array_equal(refine_mask(mask, smallest_piece=0.0005), mask)
+
+
 @given(masks, st.floats(0.01, 1))
 def test_specks_are_the_pieces_that_scipy_counts_fewer_pixels_of(
     mask: np.ndarray[tuple[int, int], np.dtype[np.uint8]], share: float
