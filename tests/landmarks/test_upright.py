@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from PIL import Image
 
 from landmarks.arrays import Pixels
 from landmarks.blazeface import BlazeFace
+from landmarks.candidates import Candidate
 from landmarks.centerface import CenterFace
 from landmarks.finder import FaceFinder
 from landmarks.geometry import Box, Detection
@@ -64,6 +66,41 @@ def test_what_is_right_sure_small_or_of_other_detectors_stays(check: TurnCheck, 
         assert check.checked(image, wrong) is wrong
     nothing = Detection(Box(0, 0, 90, 90), 0.6, "centerface", 90.0)
     assert check.checked(np.full((90, 90, 3), 70, np.uint8), nothing) is nothing
+
+
+class Scores:
+    """Both networks, which see a face by how it is turned."""
+
+    def __init__(self, keen: dict[int, float], strict: dict[int, float]) -> None:
+        self.keen, self.strict = keen, strict
+
+    def found_near(self, image: Pixels, face: Candidate, *, threshold: float) -> Candidate | None:
+        score = self.keen[round(face.angle) % 360]
+        return replace(face, score=score, detector="seen") if score >= threshold else None
+
+    def score_at(self, image: Pixels, face: Candidate) -> float:
+        return self.strict[round(face.angle) % 360]
+
+
+@pytest.mark.parametrize(
+    ("keen", "strict", "expected"),
+    [
+        ((0.79, 0.7, 0.9, 0.7), (0.9, 0.0, 0.0, 0.0), 180),  # plain to BlazeFace alone
+        ((0.79, 0.8, 0.85, 0.7), (0.9, 0.7, 0.6, 0.0), 90),  # clear to both, by so little
+        ((0.79, 0.8, 0.85, 0.7), (0.9, 0.65, 0.6, 0.9), 0),  # not clear enough
+        ((0.8, 0.95, 0.95, 0.95), (0.0, 0.9, 0.9, 0.9), 0),  # well seen as it is
+        ((0.02, 0.7, 0.7, 0.82), (0.0, 0.0, 0.0, 0.9), 270),
+        ((0.5, 0.91, 0.82, 0.82), (0.0, 0.0, 0.8, 0.9), 270),  # of several the clearest
+    ],
+)
+def test_another_turn_is_taken_where_it_is_clear(
+    keen: tuple[float, ...], strict: tuple[float, ...], expected: int
+) -> None:
+    turns = (0, 90, 180, 270)
+    seen: Any = Scores(dict(zip(turns, keen, strict=True)), dict(zip(turns, strict, strict=True)))
+    found = Detection(Box(20, 20, 50, 50), 0.6, "centerface")
+    image = np.zeros((90, 90, 3), np.uint8)
+    assert TurnCheck(seen, seen).checked(image, found).angle % 360 == expected
 
 
 @pytest.mark.parametrize("turn", [1, 2, 3])
