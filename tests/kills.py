@@ -107,7 +107,12 @@ class OneClip(Killed):
         return chance.randrange(1, 4)
 
     def settings(self) -> dict[str, dict[str, Any]]:
-        return {"output": {"crops": True}, "video": {"chunk_frames": 4}, "engine": {"threads": 1}}
+        return {
+            "output": {"crops": True},
+            "video": {"chunk_frames": 4},
+            "faces": {"min_confidence": 0.5},  # its tracks are judged, too
+            "engine": {"threads": 1},
+        }
 
     def do(self, config: Config) -> int:
         return run(config).exit_code
