@@ -190,7 +190,7 @@ class VideoConfig(_Section):
     animations: bool = False
     picture_rate: Annotated[float, Field(gt=0, le=1000)] = 25.0
     chunk_frames: Annotated[int, Field(ge=1, strict=True)] = 120
-    search_every: Positive = 5
+    search_every: Positive = 10
     fill_seconds: Annotated[float, Field(ge=0, le=10)] = 0.5
     steady: Annotated[float, Field(ge=0, le=10)] = 1.0
     average_frames: Annotated[int, Field(ge=0, le=4, strict=True)] = 2

@@ -45,7 +45,9 @@ def glance(pixels: NDArray[np.uint8]) -> Glance:
     height, width = pixels.shape[:2]
     step = max(width // (2 * GREY_WIDTH_PX), 1)
     size_wh = (min(GREY_WIDTH_PX, width), max(round(height * min(GREY_WIDTH_PX / width, 1)), 1))
-    small = cv2.resize(pixels[::step, ::step], size_wh, interpolation=cv2.INTER_AREA)
+    coarse_wh = (-(-width // step), -(-height // step))
+    coarse = cv2.resize(pixels, coarse_wh, interpolation=cv2.INTER_NEAREST) if step > 1 else pixels
+    small = cv2.resize(coarse, size_wh, interpolation=cv2.INTER_AREA)
     grey = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
     bins = (small.astype(np.uint16) * _BINS) >> 8
     codes = (bins[..., 0] * _BINS + bins[..., 1]) * _BINS + bins[..., 2]

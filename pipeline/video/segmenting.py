@@ -139,8 +139,10 @@ def _score(frame: Frame, faces: Sequence[PlannedFace], segmenter: Segmenter) -> 
         held.errors.append(StageError("network", type(error).__name__, str(error)))
         return held
     # Faces are told by identity: two tracks may have equal landmarks.
-    tracks = {id(face.face): face.track for face in faces}
-    held.scores = {tracks[id(face)]: scored(scores) for face, scores in found}
+    planned = {id(face.face): face for face in faces}
+    for face, scores in found:
+        known = planned[id(face)]
+        held.scores[known.track] = scored(scores, known.points)
     return held
 
 

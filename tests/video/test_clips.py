@@ -108,18 +108,24 @@ def test_a_face_that_is_always_there_has_one_track_and_a_mask_in_every_frame(nam
     assert min(agreement) > 0.85
 
 
-def test_a_fast_turn_is_not_smeared() -> None:
+Way = Callable[[int], tuple[float, float, float]]
+
+FAST: dict[str, Way] = {
+    "pan and turn": lambda i: (390 + 40 * np.sin(i / 2), 240 + 25 * np.cos(i / 1.5), 35 * np.sin(i / 2.5)),
+    "20 degrees a frame": lambda i: (390, 240, 20.0 * abs((i + 3) % 12 - 6) - 60),
+}
+
+
+@pytest.mark.parametrize("way", FAST.values(), ids=FAST)
+def test_a_fast_turn_is_not_smeared(way: Way) -> None:
     """Against known masks: those of the photograph, moved as the picture was."""
     config = settings()
     photo = np.ascontiguousarray(sample("obama"))
     truth = PhotoSegmenter.from_config(config).segment(photo).mask
-    ways = [
-        (390 + 40 * np.sin(i / 2), 240 + 25 * np.cos(i / 1.5), 480.0, 35 * np.sin(i / 2.5)) for i in range(24)
-    ]
     pictures, expected = [], []
-    for x, y, width, degrees in ways:
-        pictures.append(view(photo, (x, y), width, (320, 240), degrees))
-        expected.append(view(np.dstack([truth] * 3), (x, y), width, (320, 240), degrees)[..., 0])
+    for x, y, degrees in map(way, range(24)):
+        pictures.append(view(photo, (x, y), 480, (320, 240), degrees))
+        expected.append(view(np.dstack([truth] * 3), (x, y), 480, (320, 240), degrees)[..., 0])
     write_clip(Path("in/a.mp4"), pictures)
     steady = masks_of(record_of(config))
     alone = masks_of(
