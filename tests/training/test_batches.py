@@ -52,6 +52,7 @@ def opencv_has_threads() -> Iterator[None]:
     cv2.setNumThreads(before)
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")  # on one core
 @pytest.mark.usefixtures("opencv_has_threads")
 @pytest.mark.parametrize("workers", [0, 2])
 def test_batches_depend_on_the_step_only(tmp_path: Path, data: TrainingData, workers: int) -> None:
