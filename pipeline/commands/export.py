@@ -46,6 +46,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--images", choices=("link", "copy", "none"), help="put the photographs beside the labels"
     )
+    parser.add_argument(
+        "--frames",
+        type=int,
+        default=1,
+        metavar="N",
+        help="every N-th frame of clips, from the first on; 0 leaves clips out (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--write-frames",
+        choices=("png", "jpg", "none"),
+        help="write these frames as pictures beside the labels (default: jpg for formats that want pictures, "
+        "else none)",
+    )
     parser.add_argument("--split", metavar="SHARES", help="train, val and test, such as 0.8,0.1,0.1")
     parser.add_argument(
         "--by",
@@ -73,15 +86,24 @@ def execute(options: argparse.Namespace) -> int:
     kind = format_of(name)
     if options.shapes and options.shapes not in kind.shapes:
         raise UsageError(f"--shapes {options.shapes}: {name} holds {' or '.join(kind.shapes)} only")
+    if options.frames < 0:
+        raise UsageError(f"--frames {options.frames}: 0 or more is expected")
+    frames = options.write_frames or ("none" if options.images == "none" else kind.frames)
     splits = parse_splits(options.split, options.by)
     settings = ExportSettings(
         shapes=options.shapes or kind.shapes[0],
         images=options.images or kind.images,
+        frames=frames,
         splits=splits.names,
         url_prefix=options.url_prefix,
     )
     reader = RunReader(
-        options.output, root=options.root, grid=options.orientation or "run", threads=usable_cores()
+        options.output,
+        root=options.root,
+        grid=options.orientation or "run",
+        threads=usable_cores(),
+        every=options.frames,
+        frames=frames,
     )
     report = export(reader, kind, destination, settings, splits)
     for line in _notes(report, kind, name, reader.stored_grid):
@@ -89,8 +111,10 @@ def execute(options: argparse.Namespace) -> int:
     for line in report.problems:
         print(f"failed: {line}", file=sys.stderr)
     parts = ", ".join(f"{part} {count}" for part, count in report.parts.items() if part)
+    counts = report.counts
+    clips = f"{counts['frames']} frames of {counts['clips_read']} clips, " if counts["clips_read"] else ""
     print(
-        f"{report.counts['photos']} photographs, {report.counts['faces']} faces -> {destination}"
+        f"{counts['photos']} photographs, {clips}{counts['faces']} faces -> {destination}"
         + (f" ({parts})" if parts else "")
     )
     return EXIT_SOME_FAILED if report.problems else EXIT_OK
@@ -115,7 +139,9 @@ def _notes(report: ExportReport, kind: type[Format], name: str, stored_grid: boo
     if counts["failed"]:
         lines.append(f"{counts['failed']} photographs that failed in the run are left out")
     if counts["clips"]:
-        lines.append(f"{counts['clips']} clips are left out: run their frames as photographs to export them")
+        lines.append(f"{counts['clips']} clips are left out; --frames 1 takes every frame of them")
+    if counts["broken_clips"]:
+        lines.append(f"of {counts['broken_clips']} clips frames are left out because they cannot be read")
     if counts["broken"]:
         lines.append(f"{counts['broken']} photographs are left out because their masks cannot be read")
     if counts["rejected"] or counts["rejected_faces"]:
@@ -125,19 +151,19 @@ def _notes(report: ExportReport, kind: type[Format], name: str, stored_grid: boo
         )
     if counts["stale"]:
         lines.append(
-            f"of {counts['stale']} photographs a judgement no longer counts: the photograph or its faces "
+            f"of {counts['stale']} pictures a judgement no longer counts: the picture or its faces "
             "have changed since"
         )
     if counts["no_pixels"]:
         lines.append(f"{counts['no_pixels']} faces are left out: their masks are empty")
     if counts["overlapping"]:
         lines.append(
-            f"in {counts['overlapping']} photographs faces may overlap, and a pixel has one face only; "
+            f"in {counts['overlapping']} pictures faces may overlap, and a pixel has one face only; "
             "run with output.crop_masks: true to keep them whole"
         )
     if stored_grid and counts["turned"] and kind.shows == "upright":
         lines.append(
-            f"{counts['turned']} photographs are turned by EXIF, and the masks lie on the stored pixel grid, "
-            f"but readers of {name} show them upright; use --orientation upright"
+            f"{counts['turned']} pictures are turned by EXIF or the clip, and the masks lie on the stored "
+            f"pixel grid, but readers of {name} show them upright; use --orientation upright"
         )
     return lines

@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import ClassVar, TextIO
 
 from pipeline.errors import UsageError
-from pipeline.exports.values import ExportPhoto, ExportSettings, Images, ImportedPhoto, MaskWindow, Shapes
+from pipeline.exports.values import (
+    ExportPhoto,
+    ExportSettings,
+    FrameFiles,
+    Images,
+    ImportedPhoto,
+    MaskWindow,
+    Shapes,
+)
 
 
 class Format(ABC):
@@ -25,6 +33,9 @@ class Format(ABC):
 
     images: ClassVar[Images] = "none"
     """How photographs come to stand beside the labels unless the user says otherwise."""
+
+    frames: ClassVar[FrameFiles] = "none"
+    """As what pictures of clips come to stand there unless the user says otherwise."""
 
     shapes: ClassVar[tuple[Shapes, ...]] = ("masks",)
     """What the format can hold, its usual first."""

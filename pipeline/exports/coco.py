@@ -4,12 +4,17 @@ Layout and codes as in cocoapi: category ids from 1, ``bbox`` [x, y, width, heig
 ``iscrowd`` 0 for run lengths too (1 would take a face out of the scoring). Outlines of a piece with holes are
 one ring (see `pipeline.exports.polygons`). Beyond the format, which lets readers skip what they don't know:
 ``sha256`` and ``source`` of a photograph; ``score``, ``face`` (its number) and ``source`` of an annotation.
+
+Frames of clips are images with ``video_id`` and their place, from 0, as ``frame_id`` (CocoVID, as MMTracking
+reads it) and ``frame_index`` (TAO); their annotations have ``video_id`` and the number of the track, the same
+throughout a clip and nobody else's in the file, as ``instance_id``, ``track_id`` and ``attributes.track_id``
+(CVAT). ``videos`` and ``tracks`` list what there is.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,11 +24,12 @@ import numpy as np
 from landmarks.geometry import LANDMARK_COUNT
 from pipeline.errors import UsageError
 from pipeline.exports.base import Format, suffixed
-from pipeline.exports.destination import JsonArray, append_file, place_photo
+from pipeline.exports.destination import JsonArray, append_file, place_photo, to_json
 from pipeline.exports.polygons import fill, one_ring, outlines
 from pipeline.exports.rle import decode_coco, encode_coco
 from pipeline.exports.values import (
     LABEL,
+    ExportClip,
     ExportPhoto,
     ExportSettings,
     ImportedFace,
@@ -64,6 +70,7 @@ class Coco(Format):
         self._images: dict[str, JsonArray] = {}
         self._annotations: dict[str, JsonArray] = {}
         self._next_id = 1
+        self._videos: dict[str, dict[int, ExportClip]] = {split: {} for split in settings.splits}
         for split in settings.splits:
             path = self.path_of(split)
             self._images[split] = JsonArray(
@@ -85,18 +92,21 @@ class Coco(Format):
     def add(self, photo: ExportPhoto, split: str) -> None:
         """Write a photograph and its faces."""
         width, height = photo.size_wh
-        placed = self.settings.images != "none"
-        place_photo(photo, self.image_path(photo, split), self.settings.images)
-        self._images[split].add(
-            {
-                "id": photo.number,
-                "width": width,
-                "height": height,
-                "file_name": photo.tree_name if placed else photo.file_name,
-                "sha256": photo.sha256,
-                "source": photo.source,
-            }
-        )
+        placed = self.settings.places(photo)
+        place_photo(photo, self.image_path(photo, split), self.settings)
+        image: dict[str, Any] = {
+            "id": photo.number,
+            "width": width,
+            "height": height,
+            "file_name": photo.tree_name if placed else photo.file_name,
+            "sha256": photo.sha256,
+            "source": photo.source,
+        }
+        if photo.frame is not None:
+            clip, index = photo.frame.clip, photo.frame.index
+            self._videos[split][clip.number] = clip
+            image |= {"video_id": clip.number, "frame_id": index, "frame_index": index}
+        self._images[split].add(image)
         for instance in photo.instances:
             self._annotations[split].add(self._annotation(photo, instance))
 
@@ -104,7 +114,7 @@ class Coco(Format):
         """Put images and annotations into one file each."""
         for split, images in self._images.items():
             images.close()
-            self._annotations[split].close("}\n")
+            self._annotations[split].close(f"{_clips_text(self._videos[split].values())}}}\n")
             append_file(images.path, self._annotations[split].path)
 
     def _annotation(self, photo: ExportPhoto, instance: Instance) -> dict[str, Any]:
@@ -137,6 +147,10 @@ class Coco(Format):
                 for value in ((x, y, 2) if 0 <= x < width and 0 <= y < height else (0, 0, 0))
             ]
             annotation |= {"keypoints": keypoints, "num_keypoints": keypoints[2::3].count(2)}
+        if photo.frame is not None:
+            annotation["video_id"] = photo.frame.clip.number
+            if instance.track_id is not None:
+                annotation |= {"instance_id": instance.track_id, "track_id": instance.track_id}
         if instance.track_id is not None:
             annotation["attributes"] = {"track_id": instance.track_id}
         return annotation
@@ -153,6 +167,18 @@ class Coco(Format):
             raise UsageError(f"{path}: holds no .json file")
         for file in files:
             yield from _read_file(file)
+
+
+def _clips_text(clips: Iterable[ExportClip]) -> str:
+    """Further keys for the clips of a file, as they stand in it; nothing where there are none."""
+    videos, tracks = [], []
+    for clip in clips:
+        width, height = clip.size_wh
+        about = {"width": width, "height": height, "length": clip.frames}
+        videos.append({"id": clip.number, "name": clip.file_name, **about})
+        ids = range(clip.first_track_id, clip.first_track_id + clip.tracks)
+        tracks += [{"id": track, "category_id": CATEGORY_ID, "video_id": clip.number} for track in ids]
+    return f',\n"videos":{to_json(videos)},\n"tracks":{to_json(tracks)}' if videos else ""
 
 
 def read_annotation(annotation: Mapping[str, Any], size_wh: tuple[int, int]) -> MaskWindow:

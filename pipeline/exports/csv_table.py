@@ -1,4 +1,4 @@
-"""A table: one row a face, and one without a face for a photograph that has none."""
+"""A table: one row a face, and one without a face for a photograph or frame that has none."""
 
 from __future__ import annotations
 
@@ -24,11 +24,15 @@ COLUMNS = (
     "area_px",
     "score",
     "source",
+    "clip",
+    "frame",
     "track_id",
     "rle",
     *(f"{axis}{number}" for number in range(1, 69) for axis in "xy"),
 )
-"""``rle`` is COCO's compressed code; ``x1`` ``y1`` and so on are the landmarks."""
+"""``rle`` is COCO's compressed code; ``x1`` ``y1`` and so on are the landmarks. Of
+photographs ``clip``, ``frame`` (from 0) and ``track_id`` are empty; ``track_id`` is the same for one person
+throughout a clip, and nobody else's."""
 
 
 class CsvTable(Format):
@@ -44,11 +48,14 @@ class CsvTable(Format):
 
     def add(self, photo: ExportPhoto, split: str) -> None:
         """Write the rows of a photograph."""
-        place_photo(photo, self.folder / "images" / photo.tree_name, self.settings.images)
-        name = photo.tree_name if self.settings.images != "none" else photo.file_name
+        place_photo(photo, self.folder / "images" / photo.tree_name, self.settings)
+        name = photo.tree_name if self.settings.places(photo) else photo.file_name
         start = [name, photo.sha256, *photo.size_wh]
+        place = ["", ""] if photo.frame is None else [photo.frame.clip.file_name, photo.frame.index]
         if not photo.instances:
-            self._writers[split].writerow(start + [""] * (len(COLUMNS) - len(start)))
+            row = dict(zip(("file_name", "sha256", "width", "height"), start, strict=True))
+            row |= dict(zip(("clip", "frame"), place, strict=True))
+            self._writers[split].writerow([row.get(column, "") for column in COLUMNS])
         for instance in photo.instances:
             mask = instance.mask
             points = [""] * 136 if instance.landmarks is None else instance.landmarks.ravel().tolist()
@@ -60,6 +67,7 @@ class CsvTable(Format):
                     mask.area_px,
                     "" if instance.score is None else instance.score,
                     instance.source,
+                    *place,
                     "" if instance.track_id is None else instance.track_id,
                     encode_coco(mask.pixels, photo.size_wh, (mask.x, mask.y)),
                     *points,

@@ -1,7 +1,10 @@
-"""CVAT for images 1.1: one ``annotations.xml``, or one a part.
+"""CVAT 1.1: one ``annotations.xml`` for images, or one a part; and one file a clip for videos.
 
 A face is a ``<mask>``: a box and the lengths of its runs along the rows, background first. As polygons, a
 face is one ``<polygon>`` a piece, holes on bridges of no width, and its pieces share a ``group_id``.
+
+A clip is ``clips/NAME.xml`` with tracks (see `pipeline.exports.cvat_video`), for a task that holds the clip
+itself; where frames are written as pictures they are images like any other, for a task that holds these.
 """
 
 from __future__ import annotations
@@ -17,11 +20,13 @@ import numpy as np
 
 from pipeline.errors import UsageError
 from pipeline.exports.base import Format, suffixed
+from pipeline.exports.cvat_shapes import mask_text, polygon_text, read_shape
+from pipeline.exports.cvat_video import ClipTracks, Shape, read_tracks
 from pipeline.exports.destination import place_photo
-from pipeline.exports.polygons import fill, one_ring, outlines
-from pipeline.exports.rle import decode_rows, encode_rows
+from pipeline.exports.polygons import one_ring, outlines
 from pipeline.exports.values import (
     LABEL,
+    ExportClip,
     ExportPhoto,
     ExportSettings,
     ImportedFace,
@@ -52,12 +57,16 @@ class Cvat(Format):
             path = folder / suffixed("annotations", split, ".xml")
             self._files[split] = self.opened(path, "utf-8")
             self._files[split].write(_HEAD)
+        self._tracks: tuple[ExportClip, ClipTracks] | None = None
 
     def add(self, photo: ExportPhoto, split: str) -> None:
-        """Write one ``<image>``."""
-        place_photo(photo, self.folder / "images" / photo.tree_name, self.settings.images)
+        """Write one ``<image>``, or a frame of a clip's tracks."""
+        if photo.frame is not None and not self.settings.places(photo):
+            self._tracks_of(photo.frame.clip, split).add(photo, photo.frame.index)
+            return
+        place_photo(photo, self.folder / "images" / photo.tree_name, self.settings)
         width, height = photo.size_wh
-        name = photo.tree_name if self.settings.images != "none" else photo.file_name
+        name = photo.tree_name if self.settings.places(photo) else photo.file_name
         number = self._next_id[split]
         self._next_id[split] += 1
         write = self._files[split].write
@@ -68,19 +77,41 @@ class Cvat(Format):
             if self.settings.shapes == "polygons":
                 write("".join(_polygons(instance, common)))
             else:
-                write(_mask(instance.mask, common))
+                write(mask_text(instance.mask, common))
         write("  </image>\n")
 
     def finish(self) -> None:
         """End the files."""
+        self._end_clip()
         for file in self._files.values():
             file.write("</annotations>\n")
             file.close()
 
+    def close(self) -> None:
+        """Close whatever is still open."""
+        if self._tracks is not None:
+            self._tracks[1].close()
+        super().close()
+
+    def _tracks_of(self, clip: ExportClip, split: str) -> ClipTracks:
+        """The file of a clip, whose frames come one after another; that of the clip before is ended."""
+        if self._tracks is None or self._tracks[0] is not clip:
+            self._end_clip()
+            folder = self.folder / suffixed("clips", split, "")
+            name = "/".join(part for part in clip.file_name.split("/") if part not in ("", ".."))
+            tracks = ClipTracks(folder / f"{name}.xml", clip, self.settings.shapes)
+            self._tracks = clip, tracks
+        return self._tracks[1]
+
+    def _end_clip(self) -> None:
+        if self._tracks is not None:
+            self._tracks[1].finish()
+            self._tracks = None
+
     @classmethod
     def read(cls, path: Path) -> Iterator[ImportedPhoto]:
-        """Yield the photographs of a file, or of all ``*.xml`` in a folder."""
-        files = sorted(path.glob("*.xml")) if path.is_dir() else [path]
+        """Yield the photographs and frames of a file, or of all ``*.xml`` in a folder."""
+        files = sorted(path.rglob("*.xml")) if path.is_dir() else [path]
         if not files:
             raise UsageError(f"{path}: holds no .xml file")
         for file in files:
@@ -90,40 +121,40 @@ class Cvat(Format):
                 raise UsageError(f"{file}: cannot be read as XML ({error})") from error
             except (KeyError, ValueError) as error:
                 message = f"lacks {error}" if isinstance(error, KeyError) else str(error)
-                raise UsageError(f"{file}: is not CVAT for images 1.1: {message}") from error
-
-
-def _mask(mask: MaskWindow, common: str) -> str:
-    counts = ", ".join(map(str, encode_rows(mask.pixels).tolist()))
-    left, top, width, height = mask.xywh
-    return (
-        f'    <mask {common} rle="{counts}" left="{left}" top="{top}" width="{width}" height="{height}" '
-        'z_order="0">\n    </mask>\n'
-    )
+                raise UsageError(f"{file}: is not CVAT 1.1: {message}") from error
 
 
 def _polygons(instance: Instance, common: str) -> Iterator[str]:
     pieces = outlines(instance.mask)
     group = f' group_id="{instance.number}"' if len(pieces) > 1 else ""
     for piece in pieces:
-        points = ";".join(f"{x}.00,{y}.00" for x, y in one_ring(piece).tolist())
-        yield f'    <polygon {common} points="{points}" z_order="0"{group}>\n    </polygon>\n'
+        yield polygon_text(one_ring(piece), common, group)
 
 
 def _read_file(path: Path) -> Iterator[ImportedPhoto]:
-    root = None
+    root, meta = None, None
+    tracks: list[list[Shape]] = []
     for event, element in ET.iterparse(path, events=("start", "end")):
         if root is None:
             root = element
             if root.tag != "annotations":
                 raise ValueError(f"begins with <{root.tag}>")
-        if event == "end" and element.tag == "track":
-            raise ValueError("holds <track>: it is CVAT for video, which is not imported")
-        if event == "end" and element.tag == "image":
+        if event == "end" and element.tag == "meta":
+            meta = element
+        elif event == "end" and element.tag == "track":
+            shapes = [{**shape.attrib, "tag": shape.tag} for shape in element]
+            tracks.append(sorted(shapes, key=lambda shape: int(shape["frame"])))
+            root.clear()
+        elif event == "end" and element.tag == "image":
             size_wh = int(element.attrib["width"]), int(element.attrib["height"])
-            faces = tuple(_read_faces(element, size_wh))
+            try:
+                faces = tuple(_read_faces(element, size_wh))
+            except ValueError as error:
+                raise ValueError(f"{element.attrib['name']}: {error}") from error
             yield ImportedPhoto(element.attrib["name"], size_wh, partial(_same, faces))
             root.clear()
+    if tracks or (meta is not None and meta.findtext("task/mode") == "interpolation"):
+        yield from read_tracks(path, meta, tracks)
 
 
 def _same(faces: tuple[ImportedFace, ...], _: tuple[int, int]) -> tuple[ImportedFace, ...]:
@@ -133,25 +164,12 @@ def _same(faces: tuple[ImportedFace, ...], _: tuple[int, int]) -> tuple[Imported
 def _read_faces(image: ET.Element, size_wh: tuple[int, int]) -> Iterator[ImportedFace]:
     groups: dict[str, list[MaskWindow]] = {}
     for index, shape in enumerate(image):
-        if shape.tag == "mask":
-            left, top, width, height = (int(shape.attrib[key]) for key in ("left", "top", "width", "height"))
-            counts = np.array(shape.attrib["rle"].split(","), np.int64)
-            mask = MaskWindow.of(decode_rows(counts, (width, height)), left, top)
-        elif shape.tag == "polygon":
-            points = [tuple(map(float, point.split(","))) for point in shape.attrib["points"].split(";")]
-            mask = fill([np.array(points)], size_wh)
-        else:
-            raise ValueError(f"holds <{shape.tag}>: only masks and polygons can be imported")
+        mask = read_shape(shape.tag, shape.attrib, size_wh)
         group = shape.attrib.get("group_id", "0")
         groups.setdefault(group if group != "0" else f"shape {index}", []).append(mask)
     for masks in groups.values():
         joined = joined_windows(masks)
         if joined.pixels.size:
-            if not (
-                0 <= joined.x <= size_wh[0] - joined.box.width
-                and 0 <= joined.y <= size_wh[1] - joined.box.height
-            ):
-                raise ValueError(f"a mask of {image.attrib['name']} leaves the picture")
             yield ImportedFace(joined)
 
 

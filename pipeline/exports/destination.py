@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from pipeline.errors import OutputError, UsageError
-from pipeline.exports.values import ExportPhoto
+from pipeline.exports.values import ExportPhoto, ExportSettings
 from pipeline.files import LEFTOVER_PREFIX
+from pipeline.output_pictures import encode_picture
 from pipeline.outputs import output_error
 
 MARK_NAME = ".uncrop-export.json"
@@ -100,29 +101,35 @@ def to_json(value: Any) -> str:
     return _ENCODER.encode(value)
 
 
-def place_photo(photo: ExportPhoto, target: Path, images: str) -> None:
-    """Bring a photograph's file to where a format wants it.
+def place_photo(photo: ExportPhoto, target: Path, settings: ExportSettings) -> None:
+    """Bring a photograph's file, or the picture of a frame, to where a format wants it.
 
     Parameters
     ----------
     photo
-        The photograph.
+        The photograph or frame.
     target
         The file to make.
-    images
-        ``link`` (symbolic), ``copy`` or ``none``.
+    settings
+        Say whether and how.
 
     Raises
     ------
     UsageError
         The photograph is no longer there.
+    OutputError
+        The frame cannot be written.
     """
-    if images == "none":
+    if not settings.places(photo):
         return
-    if not Path(photo.path).is_file():
+    if photo.frame is None and not Path(photo.path).is_file():
         raise UsageError(f"{photo.path}: is no longer there; bring it back, or export with --images none")
     target.parent.mkdir(parents=True, exist_ok=True)
-    if images == "link":
+    if photo.frame is not None:
+        if photo.frame.pixels is None:
+            raise ValueError(f"{photo.file_name}: its pixels were not read")
+        target.write_bytes(encode_picture(f".{settings.frames}", photo.frame.pixels))
+    elif settings.images == "link":
         target.symlink_to(photo.path)
     else:
         shutil.copyfile(photo.path, target)

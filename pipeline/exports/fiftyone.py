@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import ClassVar
 
 from pipeline.exports.coco import Coco
-from pipeline.exports.values import ExportPhoto, Images
+from pipeline.exports.values import ExportPhoto, FrameFiles, Images
 
 
 class FiftyOne(Coco):
     """Writes and reads COCO as FiftyOne lays it out."""
 
     images: ClassVar[Images] = "link"
+    frames: ClassVar[FrameFiles] = "jpg"
     file: ClassVar[str] = "labels"
 
     def path_of(self, split: str) -> Path:

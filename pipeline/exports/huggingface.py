@@ -6,8 +6,9 @@
 
 gives ``image``, ``mask`` (0 and 255), ``instances`` (numbers of the faces) and ``objects``, the faces one by
 one: ``number``, ``bbox`` [x, y, width, height], ``area``, ``score``, ``category``, and ``rle``, COCO's
-compressed code of the whole mask, also where faces overlap. Its reader turns photographs upright, and so must
-the masks lie.
+compressed code of the whole mask, also where faces overlap. Frames of clips have ``clip``, ``frame`` (from 0)
+and ``objects.track_id``, which are "" and -1 for photographs: a column has one type. Its reader turns
+photographs upright, and so must the masks lie.
 """
 
 from __future__ import annotations
@@ -20,18 +21,19 @@ import numpy as np
 from pipeline.exports.base import Format
 from pipeline.exports.destination import place_photo, to_json
 from pipeline.exports.rle import encode_coco
-from pipeline.exports.values import ExportPhoto, ExportSettings, Images
+from pipeline.exports.values import ExportPhoto, ExportSettings, FrameFiles, Images
 from pipeline.exports.voc import instance_map
 from pipeline.output_pictures import encode_picture
 
 PARTS = {"": "train", "val": "validation"}
-_KEYS = ("number", "bbox", "area", "score", "category", "rle")
+_KEYS = ("number", "bbox", "area", "score", "category", "track_id", "rle")
 
 
 class HuggingFace(Format):
     """Writes an image folder with masks and metadata."""
 
     images: ClassVar[Images] = "link"
+    frames: ClassVar[FrameFiles] = "jpg"
     shows: ClassVar[str | None] = "upright"
 
     def __init__(self, folder: Path, settings: ExportSettings) -> None:
@@ -53,7 +55,7 @@ class HuggingFace(Format):
         for key, picture in (("mask_file_name", mask), ("instances_file_name", numbers)):
             (part / names[key]).parent.mkdir(parents=True, exist_ok=True)
             (part / names[key]).write_bytes(encode_picture(".png", picture))
-        place_photo(photo, part / names["file_name"], self.settings.images)
+        place_photo(photo, part / names["file_name"], self.settings)
         columns: dict[str, list[object]] = {key: [] for key in _KEYS}
         for instance in photo.instances:
             face = instance.mask
@@ -63,11 +65,19 @@ class HuggingFace(Format):
                 face.area_px,
                 instance.score,
                 0,
+                -1 if instance.track_id is None else instance.track_id,
                 encode_coco(face.pixels, photo.size_wh, (face.x, face.y)),
             )
             for key, value in zip(_KEYS, values, strict=True):
                 columns[key].append(value)
-        line = {**names, "width": photo.size_wh[0], "height": photo.size_wh[1], "objects": columns}
+        line = {
+            **names,
+            "width": photo.size_wh[0],
+            "height": photo.size_wh[1],
+            "clip": "" if photo.frame is None else photo.frame.clip.file_name,
+            "frame": -1 if photo.frame is None else photo.frame.index,
+            "objects": columns,
+        }
         self._metadata[split].write(to_json({**line, "sha256": photo.sha256}) + "\n")
 
     def finish(self) -> None:

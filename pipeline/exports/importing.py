@@ -7,7 +7,7 @@ the same, byte for byte.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import ImageReadError, UsageError
+from pipeline.errors import ClipReadError, ImageReadError, UsageError
 from pipeline.exports.base import Format
+from pipeline.exports.clip_frames import parse_frame_name
 from pipeline.exports.grid import oriented_size, oriented_window
 from pipeline.exports.matching import index_of
 from pipeline.exports.reader import RunReader
@@ -35,8 +36,8 @@ class ImportReport:
     Attributes
     ----------
     counts
-        Photographs found by ``content`` and by ``name``, ``corrected`` and ``unchanged`` ones, and
-        ``unknown`` ones that the run does not have.
+        Photographs and frames found by ``content`` and by ``name``, ``corrected`` and ``unchanged`` ones,
+        and ``unknown`` ones that the run does not have.
     problems
         What is wrong, a line a photograph.
     """
@@ -78,35 +79,55 @@ def import_corrections(
     """
     counts: Counter[str] = Counter()
     problems: list[str] = []
-    index = index_of(
-        (record["name"], reader.file_name(record), record.get("sha256")) for record in reader.records()
+    photo_index, clip_index = (
+        index_of((record["name"], reader.file_name(record), record.get("sha256")) for record in records)
+        for records in (reader.records(), reader.clips())
     )
     found: dict[str, ImportedPhoto] = {}
+    of_clips: defaultdict[str, dict[int, ImportedPhoto]] = defaultdict(dict)
     for photo in kind.read(path):
         try:
-            match = index.find(photo.file_name, photo.sha256 or _hash_of(photos, photo.file_name))
+            sha256 = photo.sha256 or _hash_of(photos, photo.file_name)
+            match = photo_index.find(photo.file_name, sha256)
+            place = None if match is not None else parse_frame_name(photo.file_name)
+            if place is not None:
+                match = clip_index.find(place[0], photo.sha256)
             if match is None:
                 counts["unknown"] += 1
-                problems.append(f"{photo.file_name}: the run has no such photograph")
-            elif match[0] in found:
+                problems.append(f"{photo.file_name}: the run has no such photograph or clip")
+            elif match[0] in found or (place is not None and place[1] in of_clips[match[0]]):
                 problems.append(f"{photo.file_name}: is there twice; only the first is taken")
             else:
                 counts[match[1]] += 1
-                found[match[0]] = photo
+                if place is None:
+                    found[match[0]] = photo
+                else:
+                    of_clips[match[0]][place[1]] = photo
         except UsageError as error:
             problems.append(str(error))
-    for record in reader.records():
-        imported = found.get(record["name"])
-        if imported is None:
-            continue
+
+    def compare(record: Mapping[str, Any], imported: ImportedPhoto, frame: ExportPhoto | None = None) -> None:
         try:
-            masks = _changed_masks(reader.photo(record), imported, kind)
+            masks = _changed_masks(frame or reader.photo(record), imported, kind)
         except (UsageError, ValueError) as error:
             problems.append(f"{imported.file_name}: {error}")
-            continue
+            return
         counts["unchanged" if masks is None else "corrected"] += 1
         if masks is not None and write:
             _correct(reader, record, masks, who)
+
+    for record in reader.records():
+        if record["name"] in found:
+            compare(record, found[record["name"]])
+    for clip in reader.clips():
+        frames = of_clips.get(clip["name"], {})
+        try:
+            for index, record_of_frame, frame in reader.frames(clip, frames.__contains__) if frames else ():
+                compare(record_of_frame, frames[index], frame)
+        except (UsageError, ClipReadError) as error:
+            problems.append(str(error))
+        beyond = [frame.file_name for index, frame in frames.items() if index >= clip["clip"]["frames"]]
+        problems += [f"{name}: the clip has no such frame" for name in beyond]
     return ImportReport(counts, tuple(problems))
 
 

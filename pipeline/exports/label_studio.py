@@ -1,8 +1,9 @@
 """Label Studio: ``tasks.json`` (or one a part) to import, brush masks included, and its labelling interface.
 
 Faces of the run are ``predictions``; those that a person has accepted or corrected are ``annotations``. The
-photograph's address is ``data.image``; by default it is one of Label Studio's local file storage. Exports of
-Label Studio (JSON) are read back.
+photograph's address is ``data.image``; by default it is one of Label Studio's local file storage. Frames of
+clips are tasks of their own with pictures: its interface for videos has boxes, but no masks. Their faces have
+``meta.track_id``. Exports of Label Studio (JSON) are read back.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pipeline.exports.values import (
     LABEL,
     ExportPhoto,
     ExportSettings,
+    FrameFiles,
     ImportedFace,
     ImportedPhoto,
     Instance,
@@ -41,6 +43,7 @@ class LabelStudio(Format):
     """Writes tasks with brush masks, and reads Label Studio's JSON."""
 
     shows: ClassVar[str | None] = "upright"
+    frames: ClassVar[FrameFiles] = "jpg"
 
     def __init__(self, folder: Path, settings: ExportSettings) -> None:
         super().__init__(folder, settings)
@@ -51,8 +54,8 @@ class LabelStudio(Format):
 
     def add(self, photo: ExportPhoto, split: str) -> None:
         """Write one task."""
-        placed = self.settings.images != "none"
-        place_photo(photo, self.folder / "images" / photo.tree_name, self.settings.images)
+        placed = self.settings.places(photo)
+        place_photo(photo, self.folder / "images" / photo.tree_name, self.settings)
         name = photo.tree_name if placed else photo.file_name
         drawn = photo.source != "run"
         result = [_item(photo, instance) for instance in photo.instances]
@@ -62,6 +65,8 @@ class LabelStudio(Format):
         else:
             scores = [instance.score for instance in photo.instances if instance.score is not None]
             body = {"model_version": "uncrop", "score": min(scores, default=0.0), **body}
+        frame = photo.frame
+        place = {} if frame is None else {"clip": frame.clip.file_name, "frame": frame.index}
         self._tasks[split].add(
             {
                 "id": photo.number,
@@ -71,6 +76,7 @@ class LabelStudio(Format):
                     "sha256": photo.sha256,
                     "width": photo.size_wh[0],
                     "height": photo.size_wh[1],
+                    **place,
                 },
                 "annotations" if drawn else "predictions": [body],
             }
@@ -119,6 +125,8 @@ def _item(photo: ExportPhoto, instance: Instance) -> dict[str, Any]:
     }
     if instance.score is not None:
         item["score"] = instance.score
+    if instance.track_id is not None:
+        item["meta"] = {"track_id": instance.track_id}
     return item
 
 

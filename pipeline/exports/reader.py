@@ -1,7 +1,7 @@
-"""A run's output folder as a stream of photographs with their faces, as far as people have left them.
+"""A run's output folder as a stream of photographs and frames with their faces, as people have left them.
 
-Memory does not grow with the number of photographs but for their names: records are read one by one, and a
-few photographs at a time are decoded ahead.
+Memory does not grow with the number of photographs but for their names, nor with the length of clips: records
+are read one by one, a few photographs at a time are decoded ahead, and clips go through frame by frame.
 
 Masks of faces are taken from, in this order: the corrected map of a person; the masks of the crops, where the
 run has kept them (``output.crop_masks``), which are whole even where faces overlap; the instance map, where a
@@ -10,31 +10,25 @@ pixel belongs to one face only.
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from itertools import groupby
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from landmarks.geometry import Box
 from pipeline.corrections.judgements import PhotoReview
 from pipeline.corrections.layer import Corrections
-from pipeline.errors import UsageError
+from pipeline.errors import ClipReadError, UsageError
+from pipeline.exports.ahead import in_order
+from pipeline.exports.clip_frames import ClipFrame, frame_name, read_clip
 from pipeline.exports.file_names import FileNames
-from pipeline.exports.grid import (
-    inverse,
-    oriented_box,
-    oriented_points,
-    oriented_size,
-    oriented_window,
-)
-from pipeline.exports.map_files import MapFile
-from pipeline.exports.values import ExportPhoto, Instance, MaskWindow
-from pipeline.images import to_upright
+from pipeline.exports.grid import inverse, oriented_points, oriented_size, oriented_window
+from pipeline.exports.run_masks import photo_masks
+from pipeline.exports.values import ExportClip, ExportFrame, ExportPhoto, FrameFiles, Instance, MaskWindow
+from pipeline.images import to_stored_orientation
 from pipeline.manifest.journal import MANIFEST_NAME, read_manifest, read_run
 from pipeline.manifest.schema import Record
 
@@ -43,15 +37,13 @@ Grid = Literal["run", "upright", "stored"]
 
 EXPORTED = ("ok", "no_face", "partial")
 MOST_PROBLEMS = 5
-_BATCH = 16
 _NEVER_JUDGED = PhotoReview("", None, {}, None, rebased=False, stale=False, shown="")
 
-_In = TypeVar("_In")
-_Out = TypeVar("_Out")
+_Masks = Callable[[], tuple[dict[int, MaskWindow], bool]]
 
 
 class RunReader:
-    """Reads the photographs of one output directory.
+    """Reads the photographs and clips of one output directory.
 
     Parameters
     ----------
@@ -65,16 +57,21 @@ class RunReader:
         How many photographs are decoded at once.
     reviewed
         Whether what people have said and drawn counts; else faces are as the run has made them.
+    every
+        Every which frame of a clip is read; 0: none.
+    frames
+        As what pictures of frames are to be written; ``none``: clips themselves are not read.
 
     Attributes
     ----------
     counts
-        What was met so far: ``photos`` and ``faces``; what is left out: ``failed`` and ``rejected``
-        photographs, ``broken`` ones whose masks cannot be read, ``clips``, ``rejected_faces`` and faces with
-        ``no_pixels``; and photographs with ``stale`` judgements, ``overlapping`` ones whose faces may have
-        lost pixels to each other, and ``turned`` ones.
+        What was met so far: ``photos``, ``frames`` and ``faces``; ``clips_read``; what is left out:
+        ``failed`` and ``rejected`` photographs, ``broken`` ones whose masks cannot be read, ``broken_clips``
+        of which at least a part cannot, ``clips``, ``rejected_faces`` and faces with ``no_pixels``; and
+        pictures with ``stale`` judgements, ``overlapping`` ones whose faces may have lost pixels to each
+        other, and ``turned`` ones.
     problems
-        What is wrong with the first broken photographs.
+        What is wrong with the first broken photographs and clips.
     stored_grid
         Whether masks of turned photographs lie on the stored grid.
 
@@ -92,6 +89,8 @@ class RunReader:
         grid: Grid = "run",
         threads: int = 2,
         reviewed: bool = True,
+        every: int = 0,
+        frames: FrameFiles = "none",
     ) -> None:
         if not (directory / MANIFEST_NAME).is_file():
             raise UsageError(f"{directory}: no {MANIFEST_NAME} there; name the output directory of a run")
@@ -104,25 +103,35 @@ class RunReader:
         self._grid = grid
         self._threads = threads
         self._reviewed = reviewed
+        self._every = every
+        self._frame_files: FrameFiles = frames
+        self._tracks = 0
 
     def photos(self) -> Iterator[ExportPhoto]:
-        """Yield the photographs in the order of their names; broken ones are left out and counted.
+        """Yield photographs and frames in the order of their names; broken ones are left out and counted.
 
         Raises
         ------
         UsageError
             A photograph does not lie below the root of choice.
         """
-        work = enumerate(self._records(), start=1)
-        for outcome in _in_order(lambda item: self._attempt(*item), work, self._threads):
-            if isinstance(outcome, UsageError):
-                self.counts["broken"] += 1
-                if len(self.problems) < MOST_PROBLEMS:
-                    self.problems.append(str(outcome))
+        number = 0
+        for is_clip, records in groupby(self._records(), key=lambda record: "clip" in record):
+            if is_clip:
+                for record in records:
+                    for photo in self._frames_of(record, number + 1):
+                        number = photo.number
+                        yield photo
                 continue
-            photo, counts = outcome
-            self.counts.update(counts)
-            yield photo
+            work = enumerate(records, start=number + 1)
+            for place, outcome in in_order(lambda item: (item[0], self._attempt(*item)), work, self._threads):
+                number = place
+                if isinstance(outcome, UsageError):
+                    self._note_problem("broken", outcome)
+                    continue
+                photo, counts = outcome
+                self.counts.update(counts)
+                yield photo
 
     def photo(self, record: Mapping[str, Any]) -> ExportPhoto:
         """One photograph by its record.
@@ -134,14 +143,35 @@ class RunReader:
         """
         return self._photo(1, record)[0]
 
+    def frames(
+        self, record: Mapping[str, Any], wanted: Callable[[int], bool]
+    ) -> Iterator[tuple[int, Mapping[str, Any], ExportPhoto]]:
+        """Frames of a clip: index, what the record would be of a photograph, and the frame itself.
+
+        Raises
+        ------
+        UsageError, ClipReadError
+            The masks of the clip cannot be read.
+        """
+        clip = self._clip(record)
+        for frame in read_clip(self.directory, record, wanted=wanted, threads=self._threads):
+            photo, _ = self._frame(1, record, clip, frame)
+            yield frame.index, frame.record, photo
+
     def records(self) -> Iterator[Record]:
         """The records of all photographs that can be exported."""
         for record in read_manifest(self.directory):
-            if _why_left_out(record) is None:
+            if _why_left_out(record) is None and "clip" not in record:
+                yield record
+
+    def clips(self) -> Iterator[Record]:
+        """The records of all clips that can be exported."""
+        for record in read_manifest(self.directory):
+            if _why_left_out(record) is None and "clip" in record:
                 yield record
 
     def file_name(self, record: Mapping[str, Any]) -> str:
-        """What an export calls a photograph."""
+        """What an export calls a photograph or clip."""
         return self._names.name(record)
 
     def grid_of(self, record: Mapping[str, Any]) -> int:
@@ -156,9 +186,10 @@ class RunReader:
 
     def _records(self) -> Iterator[Record]:
         for record in read_manifest(self.directory):
-            reason = _why_left_out(record)
-            if reason is not None:
-                self.counts[reason] += 1
+            if _why_left_out(record) is not None:
+                self.counts["failed"] += 1
+            elif "clip" in record and not self._every:
+                self.counts["clips"] += 1
             elif self._review(record).verdict == "reject":
                 self.counts["rejected"] += 1
             else:
@@ -173,17 +204,88 @@ class RunReader:
         except UsageError as error:
             return error
 
+    def _note_problem(self, kind: str, error: Exception) -> None:
+        self.counts[kind] += 1
+        if len(self.problems) < MOST_PROBLEMS:
+            self.problems.append(str(error))
+
     def _photo(self, number: int, record: Mapping[str, Any]) -> tuple[ExportPhoto, Counter[str]]:
+        """A photograph, and what is to be counted of it."""
+        own = partial(photo_masks, self.directory, record)
+        return self._assembled(number, record, own, record["name"], self._names.name(record), None)
+
+    def _frames_of(self, record: Mapping[str, Any], number: int) -> Iterator[ExportPhoto]:
+        """The wanted frames of a clip; it ends early where its masks do."""
+        clip = self._clip(record)
+        path = None if self._frame_files == "none" else self._names.path(record)
+        self.counts["clips_read"] += 1
+        try:
+            for frame in read_clip(
+                self.directory,
+                record,
+                wanted=lambda index: index % self._every == 0,
+                clip=path,
+                threads=self._threads,
+            ):
+                photo, counts = self._frame(number, record, clip, frame)
+                self.counts.update(counts)
+                yield photo
+                number += 1
+        except (UsageError, ClipReadError) as error:
+            self._note_problem("broken_clips", error)
+
+    def _clip(self, record: Mapping[str, Any]) -> ExportClip:
+        """The next clip; its tracks get the next numbers."""
+        target = self.grid_of(record)
+        width, height = record["size_wh"]
+        tracks = record["clip"]["tracks"]
+        last_frames = {int(track["track"]): int(track["last_frame"]) for track in tracks}
+        first, count = self._tracks + 1, max(last_frames, default=-1) + 1
+        self._tracks += count
+        return ExportClip(
+            number=self.counts["clips_read"] + 1,
+            file_name=self._names.name(record),
+            size_wh=oriented_size((width, height), inverse(target)),
+            frames=int(record["clip"]["frames"]),
+            every=self._every,
+            tracks=count,
+            first_track_id=first,
+            last_frames=last_frames,
+        )
+
+    def _frame(
+        self, number: int, record: Mapping[str, Any], clip: ExportClip, frame: ClipFrame
+    ) -> tuple[ExportPhoto, Counter[str]]:
+        suffix = "jpg" if self._frame_files == "jpg" else "png"
+        pixels = frame.pixels
+        if pixels is not None:
+            pixels = to_stored_orientation(pixels, self.grid_of(record))
+        name = frame_name(record["name"], frame.index, suffix)
+        file_name = frame_name(clip.file_name, frame.index, suffix)
+        place = ExportFrame(clip, frame.index, pixels)
+        return self._assembled(number, frame.record, frame.masks, name, file_name, place)
+
+    def _assembled(
+        self,
+        number: int,
+        record: Mapping[str, Any],
+        own_masks: _Masks,
+        name: str,
+        file_name: str,
+        frame: ExportFrame | None,
+    ) -> tuple[ExportPhoto, Counter[str]]:
         review = self._review(record)
         orientation = int(record.get("stored_orientation") or 1)
         target = self.grid_of(record)
         self.stored_grid = self.stored_grid or target != 1
-        counts: Counter[str] = Counter(photos=1, stale=int(review.stale), turned=int(orientation != 1))
+        counts: Counter[str] = Counter(stale=int(review.stale), turned=int(orientation != 1))
+        counts["photos" if frame is None else "frames"] = 1
         upright_wh = (int(record["size_wh"][0]), int(record["size_wh"][1]))
         if review.correction is not None:
             masks = self._corrected_masks(review)
         else:
-            masks = self._own_masks(record, orientation, upright_wh, counts)
+            masks, overlapping = own_masks()
+            counts["overlapping"] += overlapping
         instances = []
         entries = {int(face["number"]): face for face in record["faces"]}
         for face_number, mask in sorted(masks.items()):
@@ -193,19 +295,22 @@ class RunReader:
                 counts["no_pixels"] += 1
             else:
                 entry = None if review.rebased else entries.get(face_number)
-                instances.append(_instance(face_number, mask, entry, review, target, upright_wh))
+                track = None if frame is None else _track_id(frame.clip, face_number)
+                instances.append(_instance(face_number, mask, entry, review, target, upright_wh, track))
         counts["faces"] = len(instances)
+        taken = {*masks, *entries} if frame is None else {*masks, *range(1, frame.clip.tracks + 1)}
         photo = ExportPhoto(
             number=number,
-            name=record["name"],
+            name=name,
             path=self._names.path(record),
-            file_name=self._names.name(record),
+            file_name=file_name,
             sha256=record["sha256"] or "",
             size_wh=oriented_size(upright_wh, inverse(target)),
             turned=orientation != 1,
             instances=tuple(instances),
             source=_source(review, None),
-            known_numbers=tuple(sorted({*masks, *entries})),
+            known_numbers=tuple(sorted(taken)),
+            frame=frame,
         )
         return photo, counts
 
@@ -225,72 +330,15 @@ class RunReader:
         whole = self._corrections.whole_faces(review.correction)
         return masks | {number: MaskWindow.of(mask) for number, mask in whole.items()}
 
-    def _own_masks(
-        self, record: Mapping[str, Any], orientation: int, upright_wh: tuple[int, int], counts: Counter[str]
-    ) -> dict[int, MaskWindow]:
-        """Masks as the run has written them, upright."""
-        faces = record["faces"]
-        turn = orientation if record.get("orientation") == "stored" else 1
-        from_crops = [face for face in faces if "crop_masks" in face.get("files", {})]
-        if len(from_crops) == len(faces):
-            return {int(face["number"]): self._crop_mask(face, turn, upright_wh) for face in faces}
-        within = [_box(face) for face in faces]
-        counts["overlapping"] += _boxes_overlap(within)
-        stored_wh = oriented_size(upright_wh, inverse(turn))
-        boxes = [oriented_box(box.clipped(upright_wh), inverse(turn), upright_wh) for box in within]
-        masks = {}
-        for face, box, part in zip(faces, boxes, self._map_windows(record, stored_wh, boxes), strict=True):
-            window = MaskWindow.of(part == int(face["number"]), box.x, box.y)
-            masks[int(face["number"])] = oriented_window(window, turn, stored_wh)
-        return masks
 
-    def _crop_mask(self, face: Mapping[str, Any], turn: int, upright_wh: tuple[int, int]) -> MaskWindow:
-        """The mask of a crop, put where the crop came from; upright."""
-        file = face["files"]["crop_masks"]
-        picture = _whole(MapFile(self.directory / file)) > 127
-        if turn != 1:
-            picture = to_upright(picture, turn)
-        else:
-            picture = np.rot90(picture, -int(face.get("turn_degrees", 0)) // 90)
-        box = _box(face)
-        if picture.shape != (box.height, box.width):
-            raise UsageError(f"{self.directory / file}: has not the size of its face's box; run it again")
-        inside = box.clipped(upright_wh)
-        part = picture[inside.y - box.y : inside.y_max - box.y, inside.x - box.x : inside.x_max - box.x]
-        return MaskWindow.of(part, inside.x, inside.y)
-
-    def _map_windows(
-        self, record: Mapping[str, Any], stored_wh: tuple[int, int], boxes: list[Box]
-    ) -> list[NDArray[Any]]:
-        """The parts of the instance map, or of the mask of one face, that lie in boxes."""
-        files = record.get("files", {})
-        kind = "instances" if "instances" in files else "masks"
-        if kind not in files or (kind == "masks" and len(boxes) > 1):
-            raise UsageError(
-                f"{self.directory}: nothing there tells the faces of {record['name']} apart; run it again "
-                "with output.instances: true, and output.crop_masks: true where faces overlap"
-            )
-        picture = MapFile(self.directory / files[kind])
-        if picture.size_wh != stored_wh:
-            raise UsageError(
-                f"{self.directory}: the {'instance map' if kind == 'instances' else 'mask'} of "
-                f"{record['name']} has {picture.size_wh[0]} x {picture.size_wh[1]} pixels, its record says "
-                f"{stored_wh[0]} x {stored_wh[1]}; run it again"
-            )
-        parts = picture.windows(boxes)
-        return parts if kind == "instances" else [(part > 127).astype(np.uint8) for part in parts]
+def _why_left_out(record: Mapping[str, Any]) -> Literal["failed"] | None:
+    """What stands against a record: it has no masks."""
+    return "failed" if record.get("status") not in EXPORTED or not record.get("size_wh") else None
 
 
-def _whole(picture: MapFile) -> NDArray[Any]:
-    [pixels] = picture.windows([Box(0, 0, *picture.size_wh)])
-    return pixels
-
-
-def _why_left_out(record: Mapping[str, Any]) -> Literal["failed", "clips"] | None:
-    """What stands against a record: it has no masks, or those of a clip, whose frames are no photographs."""
-    if record.get("status") not in EXPORTED or not record.get("size_wh"):
-        return "failed"
-    return "clips" if "clip" in record else None
+def _track_id(clip: ExportClip, number: int) -> int | None:
+    """The track of a face of a frame; None for one that a person has added."""
+    return clip.first_track_id + number - 1 if number <= clip.tracks else None
 
 
 def _instance(
@@ -300,20 +348,22 @@ def _instance(
     review: PhotoReview,
     target: int,
     upright_wh: tuple[int, int],
+    track_id: int | None,
 ) -> Instance:
     """A face on the export's grid."""
     points = None
     if entry is not None and entry.get("landmarks"):
         points = np.rint(entry["landmarks"]).astype(np.int32)
         points = oriented_points(points, inverse(target), upright_wh)
-    track_id = entry.get("track_id") if entry is not None else None
+    if track_id is None and entry is not None and entry.get("track_id") is not None:
+        track_id = int(entry["track_id"])
     return Instance(
         number=number,
         mask=oriented_window(mask, inverse(target), upright_wh),
         score=float(entry["score"]) if entry is not None and review.correction is None else None,
         landmarks=points,
         source=_source(review, number),
-        track_id=None if track_id is None else int(track_id),
+        track_id=track_id,
     )
 
 
@@ -322,36 +372,3 @@ def _source(review: PhotoReview, number: int | None) -> Literal["run", "accepted
         return "corrected"
     accepted = review.verdict == "accept" or (number is not None and review.faces.get(number) == "accept")
     return "accepted" if accepted else "run"
-
-
-def _box(face: Mapping[str, Any]) -> Box:
-    return Box(*(int(value) for value in face["box_xywh"]))
-
-
-def _boxes_overlap(boxes: list[Box]) -> bool:
-    """Whether any two boxes share a pixel."""
-    ordered = sorted(boxes, key=lambda box: box.x)
-    for index, box in enumerate(ordered):
-        for other in ordered[index + 1 :]:
-            if other.x >= box.x_max:
-                break
-            if box.intersection(other).area:
-                return True
-    return False
-
-
-def _in_order(function: Callable[[_In], _Out], items: Iterable[_In], threads: int) -> Iterator[_Out]:
-    """Results in the order of their items, a few batches computed ahead by threads."""
-    waiting: deque[Future[list[_Out]]] = deque()
-    source = iter(items)
-    with ThreadPoolExecutor(threads) as pool:
-        try:
-            while batch := list(islice(source, _BATCH)):
-                waiting.append(pool.submit(lambda batch: [function(item) for item in batch], batch))
-                if len(waiting) > threads:
-                    yield from waiting.popleft().result()
-            while waiting:
-                yield from waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()

@@ -76,13 +76,13 @@ def parse_splits(text: str | None, by: str) -> Splits:
 
 
 def _folder(photo: ExportPhoto) -> str:
-    """The folder that the photograph lies in, from the root."""
-    return photo.file_name.rpartition("/")[0]
+    """The folder that the photograph or clip lies in, from the root."""
+    return photo.source_name.rpartition("/")[0]
 
 
 def _person(photo: ExportPhoto) -> str:
     """The last folder's name wherever it lies; without folders the file's name without number and suffix."""
-    folder, _, file = photo.file_name.rpartition("/")
+    folder, _, file = photo.source_name.rpartition("/")
     if folder.strip("/"):
         return folder.rpartition("/")[2]
     stem = file.rpartition(".")[0] or file

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,6 +13,7 @@ from landmarks.geometry import Box
 
 Shapes = Literal["masks", "polygons"]
 Images = Literal["link", "copy", "none"]
+FrameFiles = Literal["png", "jpg", "none"]
 
 LABEL = "face"
 """The one class that every format gets."""
@@ -99,7 +100,8 @@ class Instance:
     source
         Who says so: the ``run``, or a person who has ``accepted`` or ``corrected`` it.
     track_id
-        The same for one person throughout a clip; None for photographs.
+        From 1 on, the same for one person throughout a clip and for nobody else in the export; None for
+        photographs, and for faces that a person has added to a frame.
     """
 
     number: int
@@ -111,8 +113,61 @@ class Instance:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class ExportClip:
+    """A clip whose frames are exported.
+
+    Attributes
+    ----------
+    number
+        From 1 on, in the order of the names.
+    file_name
+        What the export calls it, with ``/``: from the root of choice.
+    size_wh
+        Width and height in pixels of the export's grid.
+    frames
+        How many it has.
+    every
+        Every which frame is exported, from the first on.
+    tracks
+        How many tracks it has.
+    first_track_id
+        ``track_id`` of its first track.
+    last_frames
+        Number of a track, from 0 on, to its last frame.
+    """
+
+    number: int
+    file_name: str
+    size_wh: tuple[int, int]
+    frames: int
+    every: int
+    tracks: int
+    first_track_id: int
+    last_frames: Mapping[int, int]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ExportFrame:
+    """Which frame of a clip a picture is.
+
+    Attributes
+    ----------
+    clip
+        The clip.
+    index
+        Of the frame, from 0 on.
+    pixels
+        (H, W, 3) uint8 RGB on the export's grid, where frames are written; else None.
+    """
+
+    clip: ExportClip
+    index: int
+    pixels: NDArray[np.uint8] | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class ExportPhoto:
-    """A photograph with its faces.
+    """A photograph with its faces, or a frame of a clip.
 
     Attributes
     ----------
@@ -136,6 +191,8 @@ class ExportPhoto:
         ``accepted`` or ``corrected`` by a person as a whole, or of the ``run``.
     known_numbers
         Numbers that are taken, also those of faces that are left out.
+    frame
+        Which frame of a clip it is; ``path`` and ``sha256`` are the clip's then. None for photographs.
     """
 
     number: int
@@ -148,6 +205,12 @@ class ExportPhoto:
     instances: tuple[Instance, ...] = ()
     source: Literal["run", "accepted", "corrected"] = "run"
     known_numbers: tuple[int, ...] = ()
+    frame: ExportFrame | None = None
+
+    @property
+    def source_name(self) -> str:
+        """What the export calls the file: the photograph, or the clip that the frame is of."""
+        return self.file_name if self.frame is None else self.frame.clip.file_name
 
     @property
     def tree_name(self) -> str:
@@ -212,6 +275,8 @@ class ExportSettings:
         ``masks`` (pixel for pixel) or ``polygons``, where the format has both.
     images
         ``link``, ``copy`` or ``none``: how photographs come to stand beside the labels.
+    frames
+        ``png``, ``jpg`` or ``none``: as what frames of clips come to stand there.
     splits
         Names of the parts, in order; one empty name where nothing is split.
     url_prefix
@@ -220,5 +285,10 @@ class ExportSettings:
 
     shapes: Shapes = "masks"
     images: Images = "none"
+    frames: FrameFiles = "none"
     splits: tuple[str, ...] = ("",)
     url_prefix: str = "/data/local-files/?d="
+
+    def places(self, photo: ExportPhoto) -> bool:
+        """Whether a photograph or frame comes to stand beside the labels."""
+        return (self.images if photo.frame is None else self.frames) != "none"

@@ -31,6 +31,7 @@ from pipeline.exports.values import (
     LABEL,
     ExportPhoto,
     ExportSettings,
+    FrameFiles,
     Images,
     ImportedFace,
     ImportedPhoto,
@@ -63,6 +64,7 @@ class Voc(Format):
     """Writes Pascal VOC, and reads its object maps."""
 
     images: ClassVar[Images] = "link"
+    frames: ClassVar[FrameFiles] = "jpg"
 
     def __init__(self, folder: Path, settings: ExportSettings) -> None:
         super().__init__(folder, settings)
@@ -87,7 +89,7 @@ class Voc(Format):
             _png(np.where(numbers > 0, PERSON, 0).astype(np.uint8)),
         )
         _write(self.folder / "Annotations" / f"{name}.xml", _xml(photo, name).encode())
-        place_photo(photo, self.folder / "JPEGImages" / f"{name}.jpg", self.settings.images)
+        place_photo(photo, self.folder / "JPEGImages" / f"{name}.jpg", self.settings)
         for file in self._lists[split]:
             file.write(f"{name}\n")
 

@@ -29,6 +29,7 @@ from pipeline.exports.values import (
     LABEL,
     ExportPhoto,
     ExportSettings,
+    FrameFiles,
     Images,
     ImportedFace,
     ImportedPhoto,
@@ -46,6 +47,7 @@ class Yolo(Format):
     """Writes and reads YOLO's segmentation labels."""
 
     images: ClassVar[Images] = "link"
+    frames: ClassVar[FrameFiles] = "jpg"
     shapes: ClassVar[tuple[Shapes, ...]] = ("polygons",)
     shows: ClassVar[str | None] = "upright"
 
@@ -64,7 +66,7 @@ class Yolo(Format):
         lines = [f"0 {ring_text(instance.mask, photo.size_wh)}\n" for instance in photo.instances]
         label.write_text("".join(lines), encoding="ascii", newline="\n")
         image = self.folder / "images" / label.relative_to(self.folder / "labels")
-        place_photo(photo, image.with_suffix(Path(photo.tree_name).suffix), self.settings.images)
+        place_photo(photo, image.with_suffix(Path(photo.tree_name).suffix), self.settings)
 
     def finish(self) -> None:
         """Write ``data.yaml``."""

@@ -93,7 +93,8 @@ class ClipEntry(TypedDict):
     ``frames``: in the file; ``decoded``: those that could be; ``with_faces``: those with a mask. ``seconds``:
     its length. ``time_base``: numerator and denominator of the seconds of a unit of ``pts``. ``cuts``: frames
     with which shots begin. ``seen``, ``filled``: faces found, and faces put between others of their track;
-    ``missed``: faces that were to be put there but that the network did not see.
+    ``missed``: faces that were to be put there but that the network did not see. ``undecoded``: first and
+    last of every row of frames that could not be decoded and have no mask.
     """
 
     frames: int
@@ -106,6 +107,7 @@ class ClipEntry(TypedDict):
     filled: int
     missed: int
     tracks: list[TrackEntry]
+    undecoded: NotRequired[list[Annotated[list[int], Field(min_length=2, max_length=2)]]]
 
 
 @with_config(_OPEN)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -113,6 +113,32 @@ def read_video(
                     return
             else:
                 return
+
+
+def read_grey(path: str, *, threads: int) -> Generator[NDArray[np.uint8] | NDArray[np.uint16], None, None]:
+    """Yield the pictures of a video of one channel, such as instance maps, as they were coded.
+
+    Parameters
+    ----------
+    path
+        The video.
+    threads
+        Of the decoder.
+
+    Yields
+    ------
+    (H, W) uint8 or uint16
+
+    Raises
+    ------
+    ClipReadError
+        It can't be read, or has colours.
+    """
+    with _opened(path, threads) as (container, stream):
+        for frame in _decoded(container, stream):
+            if frame.format.name not in ("gray", "gray16le"):
+                raise ClipReadError(f"{printable(path)}: holds colours ({frame.format.name}), not numbers")
+            yield frame.to_ndarray()
 
 
 def upright_rgb(frame: Any, timeline: Timeline) -> NDArray[np.uint8]:

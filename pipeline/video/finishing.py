@@ -147,6 +147,7 @@ def _record(
         "filled": sum(track["filled"] for track in tracks.values()),
         "missed": sum(tally["rejected"] for tally in tallies),
         "tracks": [tracks[track] for track in sorted(tracks)],
+        "undecoded": [list(row) for row in _runs(_missing(tallies))],
     }
     record["files"] = files
     record["errors"] = [error_entry(error) for error in errors[:MAX_ERRORS]]
@@ -160,8 +161,7 @@ def _record(
 
 def _errors(tallies: Sequence[Mapping[str, Any]], timeline: Timeline) -> Iterator[StageError]:
     """What went wrong, with times; neighbouring frames of one error in one."""
-    missing = [frame for tally in tallies for frame in tally["missing"]]
-    for first, last in _runs(missing):
+    for first, last in _runs(_missing(tallies)):
         yield StageError("read", "ClipReadError", f"{_when(first, last, timeline)}: can't be decoded")
     damaged = [frame for tally in tallies for frame in tally["damaged"]]
     for first, last in _runs(damaged):
@@ -178,6 +178,11 @@ def _errors(tallies: Sequence[Mapping[str, Any]], timeline: Timeline) -> Iterato
     for (stage, kind, message), frames in by_error.items():
         for first, last in _runs(frames):
             yield StageError(stage, kind, f"{_when(first, last, timeline)}: {message}")
+
+
+def _missing(tallies: Iterable[Mapping[str, Any]]) -> list[int]:
+    """Frames that could not be decoded."""
+    return [frame for tally in tallies for frame in tally["missing"]]
 
 
 def _runs(frames: Iterable[int]) -> Iterator[tuple[int, int]]:

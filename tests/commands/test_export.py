@@ -118,8 +118,8 @@ def test_it_says_what_the_export_lacks(tmp_path: Path, capsys: pytest.CaptureFix
     assert "note: 1 photographs and 1 faces are left out: rejected in the review" in told.err
     assert "note: 1 photographs are left out because their masks cannot be read" in told.err
     assert "failed: " in told.err
-    assert "note: in 1 photographs faces may overlap" in told.err
-    assert "note: 6 photographs are turned by EXIF" in told.err
+    assert "note: in 1 pictures faces may overlap" in told.err
+    assert "note: 6 pictures are turned by EXIF" in told.err
     assert main(["export", str(run), "--to", "cvat", str(tmp_path / "set"), "--orientation", "upright"]) == 1
     assert "turned by EXIF" not in capsys.readouterr().err
 

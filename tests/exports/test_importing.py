@@ -254,7 +254,6 @@ def test_another_size_is_refused_with_the_next_step(
             "<annotations><image id='0' name='a' width='9' height='9'><box/></image></annotations>",
             "holds <box>",
         ),
-        ("cvat", "x.xml", "<annotations><track id='0'></track></annotations>", "CVAT for video"),
         ("label-studio", "x.json", '[{"data": {}}]', "KeyError: 'image'"),
         (
             "label-studio",

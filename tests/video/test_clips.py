@@ -438,6 +438,7 @@ def test_frames_that_cannot_be_decoded_are_told_with_their_times(chunk_frames: i
         "frame 9 at 0.360 s: can't be decoded",
     ]
     assert (record["clip"]["frames"], record["clip"]["decoded"]) == (12, 9)
+    assert record["clip"]["undecoded"] == [[5, 6], [9, 9]]
     with av.open(str(Path("out", record["files"]["masks"]))) as container:
         times = [frame.time for frame in container.decode(video=0)]
     assert times == pytest.approx([0, 0.04, 0.08, 0.12, 0.16, 0.28, 0.32, 0.4, 0.44])
