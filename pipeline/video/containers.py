@@ -141,6 +141,18 @@ def read_grey(path: str, *, threads: int) -> Generator[NDArray[np.uint8] | NDArr
             yield frame.to_ndarray()
 
 
+def first_picture(path: str) -> NDArray[np.uint8]:
+    """(H, W, 3) RGB of the first picture of a video that decodes, as it is stored; the rest is not read.
+
+    Raises
+    ------
+    ClipReadError
+        There is none, or PyAV is not installed.
+    """
+    first, _ = _first_frame(path, printable(path))
+    return np.asarray(first.to_ndarray(format="rgb24"), np.uint8)
+
+
 def upright_rgb(frame: Any, timeline: Timeline) -> NDArray[np.uint8]:
     """(H, W, 3) uint8 RGB of a decoded picture: turned upright, tone mapped, its fields made one."""
     if timeline.transfer == "sdr":

@@ -344,16 +344,20 @@ def test_frames_of_a_clip_are_shown_with_their_masks(
         (item,) = items(client)
         details = client.get(f"/api/photos/{item['id']}").json()
         assert (details["shown"], details["frames"], details["first_frame"]) == (False, 6, 0)
+        small = client.get(f"/api/photos/{item['id']}/thumbnail").content
+        with Image.open(io.BytesIO(small)) as picture:
+            reddest = np.asarray(picture).astype(int)[120, 160]  # a face with its mask
+            assert (picture.size, reddest[0] > reddest[2] + 60) == ((320, 240), True)
         for index in (0, 5, 3):
             answer = client.get(f"/api/photos/{item['id']}/frames/{index}/instances")
             numbers = np.frombuffer(answer.content, "<u2").reshape(240, 320)
             assert numbers.any()
             expected = written[index] if folder == "instances" else written[index] > 127
             assert np.array_equal(numbers, expected)
-            picture = client.get(f"/api/photos/{item['id']}/frames/{index}/photograph")
-            assert Image.open(io.BytesIO(picture.content)).size == (320, 240)
+            frame = client.get(f"/api/photos/{item['id']}/frames/{index}/photograph")
+            assert Image.open(io.BytesIO(frame.content)).size == (320, 240)
         assert client.get(f"/api/photos/{item['id']}/frames/6/photograph").status_code == 404
-        for kind in ("instances", "masks"):
+        for kind in ("instances", "masks", "overlays"):
             shutil.rmtree(directory / kind, ignore_errors=True)
         empty = client.get(f"/api/photos/{item['id']}/frames/1/instances")
         assert not np.frombuffer(empty.content, "<u2").any()

@@ -15,7 +15,7 @@ from pipeline.config import Config
 from pipeline.corrections.judgements import PhotoReview
 from pipeline.corrections.layer import Corrections
 from pipeline.environment import usable_cores
-from pipeline.errors import ImageReadError, UsageError
+from pipeline.errors import ClipReadError, ImageReadError, UsageError
 from pipeline.images import Photo, read_photo
 from pipeline.manifest.journal import MANIFEST_NAME
 from pipeline.manifest.records import recorded_path
@@ -29,6 +29,7 @@ from pipeline.server.review.pictures import (
     thumbnail_of_overlay,
     upright_instances,
 )
+from pipeline.video.containers import first_picture
 
 Verdict = Literal["accept", "reject"]
 
@@ -214,22 +215,33 @@ class Album:
 
         def make() -> bytes:
             record = self.index.record(number)
+            if "clip" in record:
+                return self._clip_thumbnail(record)
             overlay = record.get("files", {}).get("overlays")
             upright = record.get("orientation") != "stored"
             if overlay is not None and upright and name not in self._corrections:
                 small = thumbnail_of_overlay(self._output / overlay)
                 if small is not None:
                     return small
-            if "clip" in record:
-                return blank_thumbnail()
             try:
                 with self._making:
-                    return thumbnail(self.photo(record), self.instances(number))
+                    return thumbnail(self.photo(record).pixels, self.instances(number))
             except ImageReadError:
                 return blank_thumbnail()
 
         made: bytes = self._cache.get(("thumbnail", name, self._revision(name)), make, len)
         return made
+
+    def _clip_thumbnail(self, record: Mapping[str, Any]) -> bytes:
+        """The first frame of a clip's overlay; a grey one where there is none."""
+        overlay = record["files"].get("overlays")
+        if overlay is None:
+            return blank_thumbnail()
+        try:
+            with self._making:
+                return thumbnail(first_picture(str(self._output / overlay)), None)
+        except ClipReadError:
+            return blank_thumbnail()
 
     def photograph(self, number: int) -> bytes:
         """The upright photograph as a JPEG."""

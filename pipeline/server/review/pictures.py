@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.images import Photo, to_upright
+from pipeline.images import to_upright
 from pipeline.output_pictures import overlay
 
 THUMBNAIL_PX = 320
@@ -86,12 +86,12 @@ def upright_instances(
     return None if shape_hw is None else np.zeros(shape_hw, np.uint16)
 
 
-def thumbnail(photo: Photo, instances: NDArray[np.uint16] | None) -> bytes:
-    """A small JPEG of a photograph with its masks."""
-    height, width = photo.pixels.shape[:2]
+def thumbnail(pixels: NDArray[np.uint8], instances: NDArray[np.uint16] | None) -> bytes:
+    """A small JPEG of a photograph, (H, W, 3) RGB, with its masks."""
+    height, width = pixels.shape[:2]
     ratio = min(THUMBNAIL_PX / max(height, width), 1.0)
     size_wh = (max(round(width * ratio), 1), max(round(height * ratio), 1))
-    small = np.asarray(cv2.resize(photo.pixels, size_wh, interpolation=cv2.INTER_AREA), np.uint8)
+    small = np.asarray(cv2.resize(pixels, size_wh, interpolation=cv2.INTER_AREA), np.uint8)
     if instances is not None:
         mask = np.where(instances > 0, np.uint8(255), np.uint8(0))
         shrunk = cv2.resize(mask, size_wh, interpolation=cv2.INTER_AREA)
