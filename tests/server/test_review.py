@@ -357,6 +357,13 @@ def test_frames_of_a_clip_are_shown_with_their_masks(
             frame = client.get(f"/api/photos/{item['id']}/frames/{index}/photograph")
             assert Image.open(io.BytesIO(frame.content)).size == (320, 240)
         assert client.get(f"/api/photos/{item['id']}/frames/6/photograph").status_code == 404
+        drawn = np.zeros((240, 320), np.uint16)
+        drawn[10:20, 30:50] = 7
+        frame_record = {**record, "name": "in/walk.mp4/000002.png"}  # as an import has it
+        Corrections(directory).correct(frame_record, drawn, who="anna")
+    with reviewing(directory) as client:
+        answer = client.get(f"/api/photos/{item['id']}/frames/2/instances")
+        assert np.array_equal(np.frombuffer(answer.content, "<u2").reshape(240, 320), drawn)
         for kind in ("instances", "masks", "overlays"):
             shutil.rmtree(directory / kind, ignore_errors=True)
         empty = client.get(f"/api/photos/{item['id']}/frames/1/instances")

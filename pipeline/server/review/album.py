@@ -16,6 +16,7 @@ from pipeline.corrections.judgements import PhotoReview
 from pipeline.corrections.layer import Corrections
 from pipeline.environment import usable_cores
 from pipeline.errors import ClipReadError, ImageReadError, UsageError
+from pipeline.exports.clip_frames import frame_name
 from pipeline.images import Photo, read_photo
 from pipeline.manifest.journal import MANIFEST_NAME
 from pipeline.manifest.records import recorded_path
@@ -263,8 +264,13 @@ class Album:
             return jpeg_of(self._clips.pixels(self._clip(number), index))
 
     def frame_instances(self, number: int, index: int) -> NDArray[np.uint16]:
-        """The map of track numbers of a frame, upright; empty where it has no masks."""
+        """The map of face numbers of a frame as it stands, upright; empty where it has no masks."""
         record = self._clip(number)
+        name = frame_name(record["name"], index)
+        if name in self._corrections:  # taken in from another tool
+            correction = self._corrections.review({**record, "name": name}).correction
+            if correction is not None:
+                return self._corrections.instances(correction).astype(np.uint16)
         with self._making:
             found = self._clips.numbers(record, index)
         width, height = record["size_wh"]
