@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pipeline.config import Config
 from pipeline.executors.worker import Segmenter
 from pipeline.exports.rle import encode_coco
+from pipeline.files import FileHashes
 from pipeline.images import Photo, read_photo_bytes, to_stored_orientation
 from pipeline.manifest.records import error_entry, face_entry
 from pipeline.output_pictures import cutout, encode_picture, overlay, times_alpha
@@ -111,9 +112,9 @@ class PhotoAnswerer:
         self._segmenter.close()
 
 
-def photo_answerer(config: Config) -> PhotoAnswerer:
-    """Load the models: the factory that crosses to the workers."""
-    return PhotoAnswerer(config, PhotoSegmenter.from_config(config))
+def photo_answerer(config: Config, known: FileHashes | None = None) -> PhotoAnswerer:
+    """Load the models: the factory that crosses to the workers, with what is known of their files."""
+    return PhotoAnswerer(config, PhotoSegmenter.from_config(config, known))
 
 
 def description(result: PhotoResult) -> dict[str, Any]:

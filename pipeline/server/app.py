@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.resources import files
 from typing import Annotated, Any
 
@@ -18,6 +19,7 @@ from starlette.staticfiles import StaticFiles
 
 from pipeline.config import Config
 from pipeline.errors import ImageReadError, ImageTooLargeError, TimeLimitError, UncropError
+from pipeline.files import FileHashes
 from pipeline.formats import SNIFF_BYTES, sniff_format
 from pipeline.server.answers import MEDIA_TYPES, Output, PhotoAnswer, PhotoRequest, photo_answerer
 from pipeline.server.body import FORM_FIELD, BodyBudget, BodyError, read_body
@@ -60,11 +62,13 @@ _SEGMENT_BODY = {
 }
 
 
-def photo_pool(config: Config, workers: int) -> WorkerPool[PhotoRequest, PhotoAnswer]:
-    """Make the pool that answers photographs, not yet started."""
+def photo_pool(
+    config: Config, workers: int, known: FileHashes | None = None
+) -> WorkerPool[PhotoRequest, PhotoAnswer]:
+    """Make the pool that answers photographs, not started; ``known`` as of `PhotoSegmenter.from_config`."""
     return WorkerPool(
         config,
-        photo_answerer,
+        partial(photo_answerer, known=known),
         workers=workers,
         queue_size=config.server.queue_size,
         time_limit_seconds=config.server.time_limit_seconds,

@@ -14,6 +14,7 @@ from pipeline.config import Config
 from pipeline.environment import usable_cores
 from pipeline.errors import ConfigError, Problem, UsageError
 from pipeline.executors.base import settle_workers
+from pipeline.files import FileHashes
 from pipeline.loading import model_hashes
 from pipeline.server.app import create_app, photo_pool
 from pipeline.server.connection import PatientProtocol
@@ -45,9 +46,10 @@ def serve(config: Config, token: str | None, *, is_open: bool, announce: Callabl
         The address cannot be listened on.
     """
     guard = make_guard(config, token, is_open=is_open)
-    model_hashes(config)
+    known = FileHashes()
+    model_hashes(config, known)
     workers = settle_workers(config, usable_cores())
-    pool = photo_pool(config, workers)
+    pool = photo_pool(config, workers, known)
     listener = listen(config.server.host, config.server.port)
     announce(f"listening on {address(listener)}, {workers} workers")
     try:
