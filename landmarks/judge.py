@@ -46,7 +46,7 @@ class _Bars:
     veiled: float
 
 
-_AT_FIRST = _Bars(needed=0.6, needed_small=0.5, veiled_search=0.4, veiled=0.48)
+_AT_FIRST = _Bars(needed=0.6, needed_small=0.5, veiled_search=0.4, veiled=0.54)
 _IN_RESCUE = _Bars(needed=0.6, needed_small=0.6, veiled_search=0.5, veiled=0.58)
 
 BETTER_TURN = 0.15
