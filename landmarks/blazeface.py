@@ -209,10 +209,16 @@ class BlazeFaceDetector:
         return [face.detection() for face in merge(faces)]
 
 
-def candidates_at_first(networks: BlazeFace, image: Pixels, settings: SearchSettings) -> list[Candidate]:
-    """What the search proposes, each face once, the surest first."""
+def candidates_at_first(
+    networks: BlazeFace, image: Pixels, settings: SearchSettings, *, coarsely: bool = False
+) -> list[Candidate]:
+    """What the search proposes, each face once, the surest first.
+
+    ``coarsely``: only at half the size and less, which takes a third of the time, for faces twice as large.
+    """
     small_px = SMALL_SHARE * min(image.shape[:2])
-    found = networks.find_at_all_sizes(image, search_side_px(image, settings), threshold=CANDIDATE)
+    view = reduced_view(image, search_side_px(image, settings))
+    found = networks.find_at_all_sizes_of(halved_view(view) if coarsely else view, threshold=CANDIDATE)
     return merge(face for face in found if face.side >= small_px or face.score >= CANDIDATE_SMALL)
 
 

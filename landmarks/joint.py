@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from landmarks.arrays import Pixels
@@ -24,9 +25,10 @@ COARSE_PIXELS, COARSE_SHARE, WIDE_SHARE = 200_000, 1 / 24, 1 / 9
 """The coarse look sees this many pixels, or this share of those of a large photograph; the last one of
 photographs so wide that ``max_side_px`` lets BlazeFace see less than a quarter of their size."""
 
-PORTRAIT_SHARE, PORTRAIT_PIXELS, PORTRAIT_COARSER = 0.2, 500_000, 0.4
+PORTRAIT_SHARE, PORTRAIT_PIXELS, PORTRAIT_COARSER = 0.25, 500_000, 0.3
 """Where BlazeFace clearly sees a face of the first share of the short side, in a photograph of so many
-pixels, the coarse look sees only this part of its own: others are seldom much smaller."""
+pixels, at half its size, CenterFace's coarse look sees only the last share of its pixels: others are seldom
+much smaller. Where it has no hint of them, nobody looks more finely."""
 
 WHOLE_PIXELS = 1_500_000
 """A fine look at the whole photograph sees at most this many; larger ones are seen in full where the coarse
@@ -42,6 +44,12 @@ AGREED, GOOD_BOX, UPRIGHT_SURE = 0.65, 0.8, 0.85
 """Score of CenterFace from which a find of BlazeFace is believed without another look, and scores of
 BlazeFace from which its box is the better one and its turn is believed."""
 
+SMALLEST_PX = 8
+"""Smaller faces hold nothing to segment, and chance looks like them."""
+
+DOUBLED_BELOW_PX = 20
+"""A small photograph that shows a face below this side, in its pixels, is looked at twice as large, too."""
+
 BELIEVED, BELIEVED_BELOW_PX = 0.7, 32
 """CenterFace alone is believed about faces below this side from this score on: of 457 such finds in groups,
 streets, things and animals the judge believed 456."""
@@ -50,7 +58,7 @@ SMALL_IN_VIEW_PX = 24
 """Side below which what the coarse look sees calls for a finer one: there, faces look better, and smaller
 ones may be beside them."""
 
-ALONE_BESIDE_CLEAR = 0.5
+ALONE_BESIDE_CLEAR = 0.55
 """Beside a portrait that both see clearly, finds of BlazeFace alone below this score are left out: sleeves,
 collars and shadows."""
 
@@ -94,10 +102,13 @@ class JointDetector:
 
     def candidates(self, image: Pixels) -> list[Candidate]:
         """The faces that `find` gives, as they turn."""
-        proposed = candidates_at_first(self.judge.blazeface, image, self._settings)
-        portrait_px = PORTRAIT_SHARE * min(image.shape[:2])
-        portraits = [face for face in proposed if face.side >= portrait_px and face.score >= GOOD_BOX]
-        seen = self._seen_by_centerface(image, portraits)
+        search = partial(candidates_at_first, self.judge.blazeface, image, self._settings)
+        proposed = search(coarsely=True) if _pixels(image) >= PORTRAIT_PIXELS else []
+        portraits = _portraits(image, proposed)
+        seen = self._seen_by_centerface(image, coarser=bool(portraits))
+        if not portraits or not _show_nobody_else(portraits, seen):
+            proposed = search()
+            portraits = _portraits(image, proposed)
         clear = any(
             face.score >= AGREED and same_face(face, portrait) for face in seen for portrait in portraits
         )
@@ -131,27 +142,30 @@ class JointDetector:
             return twin
         return self.judge.turned_best(image, twin)
 
-    def _seen_by_centerface(self, image: Pixels, portraits: list[Candidate]) -> list[Candidate]:
+    def _seen_by_centerface(self, image: Pixels, *, coarser: bool) -> list[Candidate]:
         """What CenterFace sees, each place at the scale at which it looks best, the surest first."""
         limit_px = self._settings.max_side_px
         is_wide = limit_px is not None and max(image.shape[:2]) > SHRINK * limit_px
         share = WIDE_SHARE if is_wide else COARSE_SHARE
-        pixels = max(COARSE_PIXELS, share * _pixels(image))
-        if portraits and _pixels(image) >= PORTRAIT_PIXELS:
-            pixels *= PORTRAIT_COARSER
+        pixels = max(COARSE_PIXELS, share * _pixels(image)) * (PORTRAIT_COARSER if coarser else 1)
         coarse = self._scaled(image, pixels)
         seen = self.judge.centerface.find_in(coarse, threshold=HINT)
         small_px = SMALL_IN_VIEW_PX * coarse.scale
         hints = [face for face in seen if face.side < small_px]
         clear = any(face.score >= AGREED for face in seen)
-        if coarse.scale <= 1 or (clear and not hints):
-            return seen
-        whole = self._scaled(image, WHOLE_PIXELS)
-        seen += self.judge.centerface.find_in(whole, threshold=HINT)
-        if whole.scale > 1:
-            for part in _parts(image, [face for face in merge(seen) if face.side < small_px]):
-                seen += self.judge.centerface.find_in(part, threshold=HINT)
-        return merge(seen)
+        if coarse.scale > 1:
+            if clear and not hints:
+                return merge(seen)
+            whole = self._scaled(image, WHOLE_PIXELS)
+            seen += self.judge.centerface.find_in(whole, threshold=HINT)
+            if whole.scale > 1:
+                for part in _parts(image, [face for face in merge(seen) if face.side < small_px]):
+                    seen += self.judge.centerface.find_in(part, threshold=HINT)
+        is_small = self._settings.upsample == 0 and 4 * _pixels(image) <= WHOLE_PIXELS
+        if is_small and any(face.side < DOUBLED_BELOW_PX and face.score >= LOOKED_AT for face in seen):
+            doubled = scaled_view(image, 2 * max(image.shape[:2]))
+            seen += self.judge.centerface.find_in(doubled, threshold=HINT)
+        return merge(face for face in seen if face.side >= SMALLEST_PX)
 
     def _scaled(self, image: Pixels, pixels: float) -> View:
         """The photograph with at most so many pixels; with ``upsample``, of the doubled photograph."""
@@ -162,6 +176,17 @@ class JointDetector:
 def _pixels(image: Pixels) -> int:
     height, width = map(int, image.shape[:2])
     return height * width
+
+
+def _portraits(image: Pixels, found: list[Candidate]) -> list[Candidate]:
+    """The large faces that BlazeFace sees clearly."""
+    least_px = PORTRAIT_SHARE * min(image.shape[:2])
+    return [face for face in found if face.side >= least_px and face.score >= GOOD_BOX]
+
+
+def _show_nobody_else(portraits: list[Candidate], seen: list[Candidate]) -> bool:
+    """Whether what CenterFace sees are the portraits alone."""
+    return bool(seen) and all(any(same_face(face, portrait) for portrait in portraits) for face in seen)
 
 
 def _turn_is_sure(first: Candidate, second: Candidate) -> bool:

@@ -137,6 +137,34 @@ def test_the_fine_look_is_made_where_it_pays(
     assert COARSE_PIXELS < max(seen) <= 1.02 * WHOLE_PIXELS
 
 
+def test_beside_a_clear_portrait_blazeface_does_not_look_at_the_finest_size(
+    joint: JointDetector, astronaut: Pixels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    longest: list[int] = []
+    find_in = BlazeFace.find_in
+
+    def counting(self: BlazeFace, view: object, **options: object) -> list[Candidate]:
+        longest.append(max(view.pixels.shape[:2]))  # type: ignore[attr-defined]
+        return find_in(self, view, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(BlazeFace, "find_in", counting)
+    portrait = astronaut[:300, 80:380]
+    for side_px, finest_px in ((1200, 150), (600, 256)):
+        longest.clear()
+        photo = np.asarray(cv2.resize(portrait, (side_px, side_px), interpolation=cv2.INTER_CUBIC), np.uint8)
+        (face,) = joint.find(photo)
+        assert face.box.width == pytest.approx(92 / 300 * side_px, rel=0.2)
+        assert max(longest) == finest_px
+
+
+def test_small_faces_in_a_small_photograph(joint: JointDetector, astronaut: Pixels) -> None:
+    places = [(60 + 120 * column, 70 + 110 * row) for row in range(3) for column in range(5)]
+    photo = _with_heads(_background(600, 360), _head(astronaut, 18), places)
+    found = joint.find(photo)
+    assert sum(_near(found, place, 18) for place in places) >= 13
+    assert len(found) <= len(places)
+
+
 def test_the_judge_believes_a_face_and_not_its_surroundings(judge: Judge, astronaut: Pixels) -> None:
     placed = judge.convinced(astronaut, FACE)
     assert placed is not None
