@@ -24,7 +24,6 @@ _ZEROS_BYTES = 1 << 16
 _ROWS_BYTES = 1 << 18
 _GREY, _UP = 0, 2
 _DEFLATE_32K = b"\x78\x01"
-_LAST_BLOCK = b"\x03\x00"
 _ADLER_MODULUS = 65521
 _MEMORY_LEVEL = 6
 """Of zlib's 9: little to be cleared before a small file, and blocks short enough to fit what they hold."""
