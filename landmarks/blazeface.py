@@ -6,6 +6,7 @@ V. Bazarevsky et al., "BlazeFace: Sub-millisecond Neural Face Detection on Mobil
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -201,7 +202,9 @@ class BlazeFaceDetector:
         """Faces, the surest first; see `landmarks.base.Detector`."""
         small_px = SMALL_SHARE * min(image.shape[:2])
         faces = []
-        for face in candidates_at_first(self._networks, image, self._settings):
+        longest_px = search_side_px(image, self._settings)
+        found = self._networks.find_at_all_sizes(image, longest_px, threshold=CANDIDATE)
+        for face in proposals(image, found):
             placed = self._networks.refined(image, face) if abs(face.angle) >= TURNED_DEGREES else face
             needed = CONFIRMED if placed.side >= small_px else CONFIRMED_SMALL
             if self._networks.confirm(image, placed) >= needed:
@@ -209,16 +212,9 @@ class BlazeFaceDetector:
         return [face.detection() for face in merge(faces)]
 
 
-def candidates_at_first(
-    networks: BlazeFace, image: Pixels, settings: SearchSettings, *, coarsely: bool = False
-) -> list[Candidate]:
-    """What the search proposes, each face once, the surest first.
-
-    ``coarsely``: only at half the size and less, which takes a third of the time, for faces twice as large.
-    """
+def proposals(image: Pixels, found: Iterable[Candidate]) -> list[Candidate]:
+    """What is worth a second look of what the search finds, each face once, the surest first."""
     small_px = SMALL_SHARE * min(image.shape[:2])
-    view = reduced_view(image, search_side_px(image, settings))
-    found = networks.find_at_all_sizes_of(halved_view(view) if coarsely else view, threshold=CANDIDATE)
     return merge(face for face in found if face.side >= small_px or face.score >= CANDIDATE_SMALL)
 
 

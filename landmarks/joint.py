@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 from landmarks.arrays import Pixels
 from landmarks.base import SearchSettings
-from landmarks.blazeface import SHRINK, candidates_at_first
+from landmarks.blazeface import CANDIDATE, SHRINK, proposals, search_side_px
 from landmarks.candidates import Candidate, distinct, merge, same_face
 from landmarks.centerface import TILE_PX
 from landmarks.geometry import Detection
 from landmarks.judge import DOUBTED_TURN_DEGREES, Judge
-from landmarks.views import View, cut_view, reduced_view, scaled_view
+from landmarks.views import View, cut_view, halved_view, reduced_view, scaled_view
 
 COARSE_PIXELS, COARSE_SHARE, WIDE_SHARE = 200_000, 1 / 24, 1 / 9
 """The coarse look sees this many pixels, or this share of those of a large photograph; the last one of
@@ -33,6 +32,10 @@ much smaller. Where it has no hint of them, nobody looks more finely."""
 WHOLE_PIXELS = 1_500_000
 """A fine look at the whole photograph sees at most this many; larger ones are seen in full where the coarse
 look hints at small faces."""
+
+WORTH_FINER = 0.7
+"""Very large photographs, of which tiles are seen in full, are not looked at as a whole once more unless that
+shrinks the pixels by this factor."""
 
 HINT = 0.12
 """Score of CenterFace from which a small place is a hint."""
@@ -102,12 +105,14 @@ class JointDetector:
 
     def candidates(self, image: Pixels) -> list[Candidate]:
         """The faces that `find` gives, as they turn."""
-        search = partial(candidates_at_first, self.judge.blazeface, image, self._settings)
-        proposed = search(coarsely=True) if _pixels(image) >= PORTRAIT_PIXELS else []
-        portraits = _portraits(image, proposed)
+        blazeface = self.judge.blazeface
+        view = reduced_view(image, search_side_px(image, self._settings))
+        coarse = blazeface.find_at_all_sizes_of(halved_view(view), threshold=CANDIDATE)
+        proposed = proposals(image, coarse)
+        portraits = _portraits(image, proposed) if _pixels(image) >= PORTRAIT_PIXELS else []
         seen = self._seen_by_centerface(image, coarser=bool(portraits))
         if not portraits or not _show_nobody_else(portraits, seen):
-            proposed = search()
+            proposed = proposals(image, blazeface.find_in(view, threshold=CANDIDATE) + coarse)
             portraits = _portraits(image, proposed)
         clear = any(
             face.score >= AGREED and same_face(face, portrait) for face in seen for portrait in portraits
@@ -157,7 +162,8 @@ class JointDetector:
             if clear and not hints:
                 return merge(seen)
             whole = self._scaled(image, WHOLE_PIXELS)
-            seen += self.judge.centerface.find_in(whole, threshold=HINT)
+            if whole.scale <= max(1, coarse.scale * WORTH_FINER):
+                seen += self.judge.centerface.find_in(whole, threshold=HINT)
             if whole.scale > 1:
                 for part in _parts(image, [face for face in merge(seen) if face.side < small_px]):
                     seen += self.judge.centerface.find_in(part, threshold=HINT)
