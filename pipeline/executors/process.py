@@ -39,7 +39,7 @@ from pipeline.executors.children import (
 )
 from pipeline.executors.retries import Retries
 from pipeline.executors.tasks import Task
-from pipeline.executors.worker import Outcome, Work, Worker, WorkerSettings
+from pipeline.executors.worker import Outcome, Work, Worker, WorkerSettings, is_limited
 
 _LIMITS_INTERVAL_SECONDS = 0.2
 """How often at least all workers are held against their limits, also while some of them speak."""
@@ -190,8 +190,9 @@ class _Process:
                 if isinstance(message, UncropError):
                     raise message
                 self.began = message is _Says.AT_WORK
-                limited = self.began and self._time_limit is not None
-                self.deadline = time.monotonic() + (self._time_limit or 0) if limited else None
+                limited = self.began and self.attempt is not None and is_limited(self.attempt.task)
+                limit = self._time_limit if limited else None
+                self.deadline = None if limit is None else time.monotonic() + limit
         except (EOFError, OSError):
             self._process.join(_CLOSE_SECONDS)
             self._process.kill()

@@ -29,7 +29,7 @@ from pipeline.errors import (
 from pipeline.executors.base import Attempt
 from pipeline.executors.retries import Retries
 from pipeline.executors.tasks import Task
-from pipeline.executors.worker import Outcome, Work, Worker, WorkerSettings
+from pipeline.executors.worker import Outcome, Work, Worker, WorkerSettings, is_limited
 
 try:
     import ray
@@ -177,7 +177,8 @@ class _RayRun:
             if slot.attempt is None:
                 return
             slot.reference = slot.actor.process.remote(slot.attempt.task)
-            slot.deadline = None if time_limit is None else time.monotonic() + time_limit
+            limit = time_limit if is_limited(slot.attempt.task) else None
+            slot.deadline = None if limit is None else time.monotonic() + limit
 
     def _wait(self) -> list[_Slot]:
         asked = {slot.reference: slot for slot in self._slots if slot.attempt or not slot.is_ready}

@@ -112,6 +112,11 @@ class Work(ABC):
     def name(self) -> str:
         """Name of the outputs."""
 
+    @property
+    def is_limited(self) -> bool:
+        """Whether ``execution.time_limit_seconds`` holds for it."""
+        return True
+
     @abstractmethod
     def run(self, worker: Worker) -> Outcome:
         """Do it in a worker; errors are as of `Worker.process`."""
@@ -119,6 +124,11 @@ class Work(ABC):
     @abstractmethod
     def failed(self, settings: WorkerSettings, error: PhotoError) -> Outcome:
         """The outcome when two workers were lost over it."""
+
+
+def is_limited(task: Task | Work) -> bool:
+    """Whether ``execution.time_limit_seconds`` holds for a task: for every photograph, and most work."""
+    return not isinstance(task, Work) or task.is_limited
 
 
 class Worker:

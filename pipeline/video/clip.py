@@ -98,7 +98,7 @@ def begin(clip: Clip, config: Config, sha256: str) -> dict[str, Any]:
     timeline = store.timeline()
     chunks = range(chunk_count(timeline, config))
     given = landmark_file(clip.task.path, config) is not None
-    known = given or store.has("linked") or _found_before(clip, config, sha256)
+    known = given or store.has("linked") or found_before(clip, config, sha256)
     chosen = config.faces.min_confidence == 0 or store.has("chosen")
     stages = {
         "find": [] if known else [chunk for chunk in chunks if not store.has("found", chunk)],
@@ -206,7 +206,7 @@ def found_frames(
     clip: Clip, config: Config, store: Store, sha256: str, timeline: Timeline
 ) -> Iterator[FrameFaces]:
     """Frames of the first pass, or of that of an earlier run."""
-    if _found_before(clip, config, sha256):
+    if found_before(clip, config, sha256):
         lines = read_json_lines(clip.found_path(config))
         next(lines)
         yield from map(found_frame, lines)
@@ -220,7 +220,8 @@ def found_header(clip: Clip, sha256: str) -> dict[str, str]:
     return {"sha256": sha256, "search_digest": clip.search_digest}
 
 
-def _found_before(clip: Clip, config: Config, sha256: str) -> bool:
+def found_before(clip: Clip, config: Config, sha256: str) -> bool:
+    """Whether an earlier run has found the faces, by the same settings of the first pass."""
     path = clip.found_path(config)
     try:
         return path.exists() and next(read_json_lines(path), None) == found_header(clip, sha256)

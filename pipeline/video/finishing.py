@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -15,10 +15,9 @@ from pipeline.manifest.schema import Record, TrackEntry
 from pipeline.outputs import remove_outputs, write_atomically
 from pipeline.results import StageError
 from pipeline.video.chunk_outputs import sequence_kinds, stream_forms
-from pipeline.video.clip import chunk_count, found_frames, found_header, landmark_file, no_frames
+from pipeline.video.clip import chunk_count, found_before, found_header, landmark_file, no_frames
 from pipeline.video.joining import join_parts, sound_container
 from pipeline.video.leavings import possible_files
-from pipeline.video.lines import found_line
 from pipeline.video.lms import write_lms
 from pipeline.video.store import Store, to_json_line, whole_output
 from pipeline.video.task import Clip
@@ -58,22 +57,25 @@ def finish_clip(clip: Clip, config: Config, store: Store, sha256: str) -> Record
     files = _join_streams(clip, config, store, timeline, filled, linked["tracks"])
     files |= {kind: f"{kind}/{name}/%06d.png" for kind in sequence_kinds(config)}
 
-    def lines() -> Iterator[dict[str, Any]]:
-        return chain.from_iterable(store.read("tracks", chunk) for chunk in chunks)
-
     files["tracks"] = f"tracks/{name}.jsonl"
-    write_atomically(root / files["tracks"], map(to_json_line, lines()))
+    coded = chain.from_iterable(store.coded("tracks", chunk) for chunk in chunks)
+    write_atomically(root / files["tracks"], coded)
+    counts = _Counts()
+    lines = counts.counted(chain.from_iterable(store.read("tracks", chunk) for chunk in chunks))
     if config.video.lms:
         files["landmarks"] = f"tracks/{name}.lms"
-        frames = lms_frames(lines(), timeline)
+        frames = lms_frames(lines, timeline)
         write_atomically(root / files["landmarks"], write_lms(frames, clip.task.path))
+    deque(lines, maxlen=0)  # what the landmark file has not drawn
     if landmark_file(clip.task.path, config) is None:
         files["found"] = f"found/{name}.jsonl"
-        found = map(found_line, found_frames(clip, config, store, sha256, timeline))
-        write_atomically(root / files["found"], map(to_json_line, chain([found_header(clip, sha256)], found)))
+        if not found_before(clip, config, sha256):
+            found = chain.from_iterable(store.coded("found", chunk) for chunk in chunks)
+            header = to_json_line(found_header(clip, sha256))
+            write_atomically(root / files["found"], chain([header], found))
     keep = files.values()
     remove_outputs(root, [*clip.task.old_files, *possible_files(name)], keep=keep)
-    return _record(clip, config, timeline, sha256, tallies, lines(), linked, files)
+    return _record(clip, config, timeline, sha256, tallies, counts, linked, files)
 
 
 def _join_streams(
@@ -92,35 +94,54 @@ def _join_streams(
     return files
 
 
+class _Counts:
+    """What the track lines of a clip add up to; they pass once."""
+
+    def __init__(self) -> None:
+        self.frames_with_faces = 0
+        self._tracks: dict[int, TrackEntry] = {}
+        self._confidences: defaultdict[int, list[float]] = defaultdict(list)
+
+    def counted(self, lines: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        """The same lines; they are counted on their way."""
+        last = -1
+        for line in lines:
+            self.frames_with_faces += line["frame"] != last
+            last, number = line["frame"], line["track"]
+            entry: TrackEntry = {
+                "track": number,
+                "first_frame": last,
+                "last_frame": last,
+                "seen": 0,
+                "filled": 0,
+            }
+            track = self._tracks.setdefault(number, entry)
+            track["last_frame"] = last
+            if line["state"] == "filled":
+                track["filled"] += 1
+            else:
+                track["seen"] += 1
+                self._confidences[number].append(line["confidence"])
+            yield line
+
+    def tracks(self) -> dict[int, TrackEntry]:
+        """The tracks' entries in the manifest."""
+        for number, values in self._confidences.items():
+            self._tracks[number]["confidence"] = round(fmean(values), 4)
+        return self._tracks
+
+
 def _record(
     clip: Clip,
     config: Config,
     timeline: Timeline,
     sha256: str,
     tallies: Sequence[Mapping[str, Any]],
-    lines: Iterable[Mapping[str, Any]],
+    counts: _Counts,
     linked: Mapping[str, Any],
     files: dict[str, str],
 ) -> Record:
-    tracks: dict[int, TrackEntry] = {}
-    confidences: defaultdict[int, list[float]] = defaultdict(list)
-    frames_with_faces = 0
-    last = -1
-    for line in lines:
-        frames_with_faces += line["frame"] != last
-        last = line["frame"]
-        track = tracks.setdefault(
-            line["track"],
-            {"track": line["track"], "first_frame": last, "last_frame": last, "seen": 0, "filled": 0},
-        )
-        track["last_frame"] = last
-        if line["state"] == "filled":
-            track["filled"] += 1
-        else:
-            track["seen"] += 1
-            confidences[line["track"]].append(line["confidence"])
-    for number, values in confidences.items():
-        tracks[number]["confidence"] = round(fmean(values), 4)
+    tracks = counts.tracks()
     errors = list(_errors(tallies, timeline))
     task = clip.task
     record = blank_record(
@@ -139,7 +160,7 @@ def _record(
     record["clip"] = {
         "frames": len(timeline),
         "decoded": sum(tally["decoded"] for tally in tallies),
-        "with_faces": frames_with_faces,
+        "with_faces": counts.frames_with_faces,
         "seconds": round(timeline.seconds(len(timeline) - 1) + timeline.frame_seconds, 3),
         "time_base": [timeline.time_base.numerator, timeline.time_base.denominator],
         "cuts": linked["cuts"],

@@ -54,6 +54,14 @@ class ClipPart(Work):
         """The clip's name."""
         return self.clip.task.name
 
+    @property
+    def is_limited(self) -> bool:
+        """Whether the time limit holds: where frames are looked at, chunk by chunk.
+
+        Other stages are longer the longer the clip is, and read what the run itself has written.
+        """
+        return self.stage in CHUNK_STAGES
+
     def run(self, worker: Worker) -> Outcome:
         """Do the stage; the one place where any error of a clip ends."""
         try:

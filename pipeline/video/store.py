@@ -60,6 +60,11 @@ class Store:
         """Yield the lines of a file."""
         yield from read_json_lines(self.path(kind, chunk))
 
+    def coded(self, kind: str, chunk: int | None = None) -> Iterator[bytes]:
+        """Yield the lines of a file as they are written."""
+        with self.path(kind, chunk).open("rb") as file:
+            yield from file
+
     def timeline(self) -> Timeline:
         """The clip's timeline, which the first stage has written."""
         return _timeline(str(self.path("timeline")))
