@@ -47,7 +47,7 @@ class _Bars:
 
 
 _AT_FIRST = _Bars(needed=0.6, needed_small=0.5, veiled_search=0.4, veiled=0.54)
-_IN_RESCUE = _Bars(needed=0.6, needed_small=0.6, veiled_search=0.5, veiled=0.58)
+_IN_RESCUE = _Bars(needed=0.6, needed_small=0.8, veiled_search=0.5, veiled=0.58)
 
 BETTER_TURN = 0.15
 """Another quarter turn is taken where both networks together score higher by this."""
