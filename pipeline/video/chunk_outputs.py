@@ -100,11 +100,11 @@ class ChunkOutputs:
         self._config = config
         self._name = name
         self._timeline = timeline
-        self._turn_back = timeline.rotation // 90 if config.output.orientation == "stored" else 0
+        self._is_stored = config.output.orientation == "stored"
         self._wide = tracks > MAX_BYTE_TRACKS
         self._stack = ExitStack()
         self._streams: dict[str, StreamWriter] = {}
-        size_wh = timeline.stored_size_wh if self._turn_back else timeline.size_wh
+        size_wh = timeline.stored_size_wh if self._is_stored else timeline.size_wh
         with ExitStack() as opened:
             for kind, form in stream_forms(config, tracks).items():
                 path = opened.enter_context(whole_output(store.path(kind, chunk)))
@@ -156,7 +156,7 @@ class ChunkOutputs:
         picture = makers[kind]()
         if kind in ("masks", "soft_masks") and self._config.video.format == "prores4444":
             picture = np.dstack([frame.pixels, picture])
-        return np.ascontiguousarray(np.rot90(picture, -self._turn_back))
+        return self._timeline.as_stored(picture) if self._is_stored else np.ascontiguousarray(picture)
 
 
 def track_numbers(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -70,11 +71,13 @@ def probe_video(path: str) -> Timeline:
     first, count = _first_frame(path, shown)
     known = sorted({time for time in times if time is not None})
     size_wh = (first.width, first.height)
-    shape = (size_wh, first.rotation % 360, transfer_of(int(first.color_trc)), has_sound)
+    rotation, mirrored = _display(first)
+    shape = (size_wh, rotation, transfer_of(int(first.color_trc)), has_sound)
     if len(known) == len(times):
-        return Timeline("video", name, tuple(known), time_base, tuple(sorted(keys)), *shape, False, truncated)
+        pts, keys = tuple(known), sorted(keys)
+        return Timeline("video", name, pts, time_base, tuple(keys), *shape, False, truncated, mirrored)
     counted = tuple(range(count()))
-    return Timeline("video", name, counted, 1 / rate, counted[:1], *shape, True, truncated)
+    return Timeline("video", name, counted, 1 / rate, counted[:1], *shape, True, truncated, mirrored)
 
 
 def read_video(
@@ -161,7 +164,7 @@ def upright_rgb(frame: Any, timeline: Timeline) -> NDArray[np.uint8]:
         pixels = to_sdr(frame.to_ndarray(format="rgb48le"), timeline.transfer)
     if frame.interlaced_frame:
         pixels = one_field(pixels)
-    return np.ascontiguousarray(np.rot90(pixels, timeline.rotation // 90))
+    return timeline.upright(pixels)
 
 
 def one_field(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -181,6 +184,22 @@ def one_field(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     woven[::2] = field
     woven[1::2] = middle[: height // 2]
     return woven
+
+
+def _display(frame: Any) -> tuple[int, bool]:
+    """How a picture is brought upright: quarter turns counter-clockwise in degrees, then whether mirrored.
+
+    The display matrix takes x, y to a x + c y, b x + d y (ISO/IEC 14496-12, 6.2.2). A negative determinant is
+    a mirror; leaning ones count as the nearest quarter.
+    """
+    found = frame.side_data.get("DISPLAYMATRIX")
+    if found is None:
+        return round(frame.rotation / 90) % 4 * 90, False
+    a, b, _, c, d, *_ = np.frombuffer(bytes(found), np.int32)[:9].astype(np.float64).tolist()
+    mirrored = a * d - b * c < 0
+    # Mirrored afterwards, x is changed: without that, what is left is a turn.
+    across = -a if mirrored else a
+    return round(-math.degrees(math.atan2(b, across)) / 90) % 4 * 90, mirrored
 
 
 def _first_frame(path: str, shown: str) -> tuple[Any, Any]:

@@ -28,7 +28,6 @@ MAX_ERRORS = 100
 """So many errors of a clip are told one by one; frames that follow one another count as one."""
 
 _CONTAINERS = {".mkv": "matroska", ".mp4": "mp4", ".mov": "mov"}
-_ORIENTATIONS = {0: 1, 90: 8, 180: 3, 270: 6}
 
 
 def finish_clip(clip: Clip, config: Config, store: Store, sha256: str) -> Record:
@@ -156,7 +155,7 @@ def _record(
     record["format"] = timeline.format
     record["size_wh"] = list(timeline.size_wh)
     record["stored_size_wh"] = list(timeline.stored_size_wh)
-    record["stored_orientation"] = _ORIENTATIONS[timeline.rotation]
+    record["stored_orientation"] = timeline.orientation
     record["clip"] = {
         "frames": len(timeline),
         "decoded": sum(tally["decoded"] for tally in tallies),

@@ -8,7 +8,12 @@ from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import Any, Literal, Self
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pipeline.video.hdr import Transfer
+
+_TURNED, _MIRRORED = (1, 8, 3, 6), (2, 7, 4, 5)
 
 Kind = Literal["video", "pictures", "animation"]
 
@@ -34,6 +39,8 @@ class Timeline:
         Width and height in pixels as coded.
     rotation
         Degrees counter-clockwise, 0, 90, 180 or 270, by which decoded pictures are turned to stand upright.
+    mirrored
+        Left and right of decoded pictures are changed after that.
     transfer
         Of the signal.
     has_sound
@@ -56,6 +63,7 @@ class Timeline:
     has_sound: bool = False
     counted: bool = False
     truncated: bool = False
+    mirrored: bool = False
 
     def __len__(self) -> int:
         return len(self.pts)
@@ -65,6 +73,21 @@ class Timeline:
         """Width and height in pixels, upright."""
         width, height = self.stored_size_wh
         return (height, width) if self.rotation % 180 else (width, height)
+
+    def upright(self, stored: NDArray[Any]) -> NDArray[Any]:
+        """A decoded picture, (h, w, ...), as it is shown."""
+        turned = np.rot90(stored, self.rotation // 90)
+        return np.ascontiguousarray(turned[:, ::-1] if self.mirrored else turned)
+
+    def as_stored(self, upright: NDArray[Any]) -> NDArray[Any]:
+        """A picture that is shown, (h, w, ...), as it lies in the file."""
+        turned = upright[:, ::-1] if self.mirrored else upright
+        return np.ascontiguousarray(np.rot90(turned, -self.rotation // 90))
+
+    @property
+    def orientation(self) -> int:
+        """The same way upright as a number of EXIF's, 1-8."""
+        return (_MIRRORED if self.mirrored else _TURNED)[self.rotation // 90]
 
     def seconds(self, index: int) -> float:
         """Time of a frame after the clip's first one."""

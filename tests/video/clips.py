@@ -56,10 +56,14 @@ def write_clip(
     pixel_format: str = "yuv420p",
     options: dict[str, str] | None = None,
     rotation: int = 0,
+    flips: tuple[bool, bool] = (False, False),
     sound: bool = False,
     prepare: Callable[[Any], Any] = lambda frame: frame,
 ) -> Path:
-    """Write a clip; ``pts`` in units of ``time_base`` for rates that vary, ``rotation`` as side data."""
+    """Write a clip; ``pts`` in units of ``time_base`` for rates that vary.
+
+    ``rotation``, and ``flips`` (across, down) after it, are side data.
+    """
     pictures = list(pictures)
     height, width = pictures[0].shape[:2]
     unit = time_base or Fraction(1, rate)
@@ -72,8 +76,8 @@ def write_clip(
         stream.width, stream.height, stream.pix_fmt = width, height, pixel_format
         stream.time_base = stream.codec_context.time_base = unit
         voice: Any = container.add_stream("aac", rate=16000, layout="mono") if sound else None
-        if rotation:
-            stream.set_display_rotation(rotation)
+        if rotation or any(flips):
+            stream.set_display_rotation(rotation, *flips)
         for index, picture in enumerate(pictures):
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
             frame = prepare(frame)

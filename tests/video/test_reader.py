@@ -14,6 +14,7 @@ from PIL import Image
 
 from landmarks.arrays import Pixels
 from pipeline.errors import ClipReadError
+from pipeline.images import to_stored_orientation
 from pipeline.video.containers import one_field
 from pipeline.video.reader import Frame, clip_sha256, probe, read_frames
 from pipeline.video.timeline import Timeline
@@ -77,6 +78,30 @@ def test_side_data_turns_pictures_upright_as_opencv_does(tmp_path: Path, rotatio
     capture.release()
     assert theirs.shape == pixels.shape
     assert np.abs(cv2.cvtColor(theirs, cv2.COLOR_BGR2RGB).astype(int) - pixels).max() <= 2
+
+
+@pytest.mark.parametrize("rotation", [0, 90, 180, 270])
+@pytest.mark.parametrize("flips", [(True, False), (False, True), (True, True)])
+def test_side_data_mirrors_pictures(tmp_path: Path, rotation: int, flips: tuple[bool, bool]) -> None:
+    stored = np.random.default_rng(4).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    stored = np.kron(stored, np.ones((8, 8, 1), np.uint8))
+    path = write_clip(
+        tmp_path / "m.mp4",
+        [stored] * 2,
+        rotation=rotation,
+        flips=flips,
+        codec="libx264rgb",
+        pixel_format="rgb24",
+        options={"crf": "0"},
+    )
+    timeline, frames = read(path)
+    expected = np.rot90(stored, rotation // 90)
+    expected = expected[:, ::-1] if flips[0] else expected
+    expected = expected[::-1] if flips[1] else expected
+    np.testing.assert_array_equal(frames[0].pixels, expected)
+    np.testing.assert_array_equal(timeline.as_stored(expected), stored)
+    np.testing.assert_array_equal(to_stored_orientation(expected.copy(), timeline.orientation), stored)
+    assert Timeline.from_json(timeline.to_json()) == timeline
 
 
 def test_ten_bits_come_in_as_eight(tmp_path: Path) -> None:
