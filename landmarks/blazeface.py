@@ -151,9 +151,8 @@ class BlazeFace:
         patch = upright_patch(image, candidate, _REFINE_SIDE_PX, _REFINE_SHARE)
         canvas, finds = self._finds_in(patch, threshold)
         side_px = _REFINE_SIDE_PX * _REFINE_SHARE
-        shifts = np.abs(
-            finds.centres - np.divide(canvas.size_wh, 2)
-        )  # the candidate is in the middle, upright
+        middle = np.divide(canvas.size_wh, 2)  # there is the candidate, upright
+        shifts = np.abs(finds.centres - middle)
         smaller = np.minimum(finds.sides, side_px)
         shared = np.minimum((finds.sides + side_px)[:, np.newaxis] / 2 - shifts, smaller[:, np.newaxis])
         near = np.hypot(*shifts.T) < SAME_FACE_DISTANCE * smaller
