@@ -39,7 +39,7 @@ from pipeline.video.steady import PlannedFace, plan_faces
 from pipeline.video.store import Store, read_json_lines
 from pipeline.video.task import Clip
 from pipeline.video.timeline import Timeline
-from pipeline.video.tracks import LinkedFace, LinkedFrame, Linker
+from pipeline.video.tracks import LinkedFace, LinkedFrame, Linker, with_gaps_filled
 from pipeline.video.tracks_file import track_lines
 
 BESIDE = "beside"
@@ -196,7 +196,8 @@ def _linked(
     """Linked frames from the first pass, from that of an earlier run, or from a landmark file."""
     given = landmark_file(clip.task.path, config)
     if given is not None:
-        return _from_landmark_file(given, timeline)
+        frames = _from_landmark_file(given, timeline)
+        return with_gaps_filled(frames, timeline, lost_seconds=config.video.fill_seconds)
     return Linker(timeline, lost_seconds=config.video.fill_seconds).run(
         found_frames(clip, config, store, sha256, timeline)
     )

@@ -158,12 +158,10 @@ class Linker:
         for place, frame in enumerate(self._waiting):
             if track.index < frame.index and frame.index < self._waiting[-1].index:
                 share = (self._timeline.seconds(frame.index) - track.seconds) / (now - track.seconds)
-                self._add(place, [_between(track, face, share)])
+                self._add(place, [_between(track.number, track.face, face, share)])
 
     def _add(self, place: int, faces: Iterable[LinkedFace]) -> None:
-        frame = self._waiting[place]
-        together = sorted((*frame.faces, *faces), key=lambda face: face.track)
-        self._waiting[place] = replace(frame, faces=tuple(together))
+        self._waiting[place] = _with_faces(self._waiting[place], faces)
 
     def _settled(self, now: float | None) -> Iterator[LinkedFrame]:
         """Frames in which nothing can be filled any more; all of them if there is no now."""
@@ -172,6 +170,56 @@ class Linker:
             if now is not None and self._waiting[0].index > last_seen:
                 return
             yield self._waiting.popleft()
+
+
+def with_gaps_filled(
+    frames: Iterable[LinkedFrame], timeline: TimeLine, *, lost_seconds: float = LOST_SECONDS
+) -> Iterator[LinkedFrame]:
+    """Fill short gaps of faces that are numbered already, as in a landmark file.
+
+    Parameters
+    ----------
+    frames
+        In order, their faces sorted by track; those without faces may be missing.
+    timeline
+        Times of the frames.
+    lost_seconds
+        Longer gaps stay. So do gaps beyond which the number means another place: a face that has moved
+        further than a new sight of a lost track may.
+
+    Yields
+    ------
+    LinkedFrame
+        The same frames; they are held as long as something may be filled in.
+    """
+    waiting: deque[LinkedFrame] = deque()
+    last: dict[int, tuple[int, LinkedFace]] = {}
+    for frame in frames:
+        now = timeline.seconds(frame.index)
+        waiting.append(frame)
+        for face in frame.faces:
+            index, before = last.get(face.track, (frame.index, face))
+            since = now - timeline.seconds(index)
+            if since <= lost_seconds and _is_near(before, face, since):
+                for place, held in enumerate(waiting):
+                    if index < held.index < frame.index:
+                        share = (timeline.seconds(held.index) - timeline.seconds(index)) / since
+                        filled = _between(face.track, before, face, share)
+                        waiting[place] = _with_faces(held, [filled])
+            last[face.track] = frame.index, face
+        while waiting and now - timeline.seconds(waiting[0].index) > lost_seconds:
+            yield waiting.popleft()
+    yield from waiting
+
+
+def _is_near(before: LinkedFace, face: LinkedFace, since: float) -> bool:
+    side = max(_side(before.box), _side(face.box))
+    apart = float(np.linalg.norm(before.points - face.points, axis=1).mean()) / side
+    return apart <= min(NEAR + NEAR_A_SECOND * since, FARTHEST)
+
+
+def _with_faces(frame: LinkedFrame, faces: Iterable[LinkedFace]) -> LinkedFrame:
+    return replace(frame, faces=tuple(sorted((*frame.faces, *faces), key=lambda face: face.track)))
 
 
 def _cost(track: _Track, face: SeenFace, now: float) -> float | None:
@@ -195,8 +243,9 @@ def _move(track: _Track, face: SeenFace, index: int, now: float) -> None:
     track.face, track.index, track.seconds = face, index, now
 
 
-def _between(track: _Track, face: SeenFace, share: float) -> LinkedFace:
-    before = track.face
+def _between(
+    track: int, before: SeenFace | LinkedFace, face: SeenFace | LinkedFace, share: float
+) -> LinkedFace:
     points = before.points + (face.points - before.points) * share
     sides = [
         round(a + (b - a) * share)
@@ -208,7 +257,7 @@ def _between(track: _Track, face: SeenFace, share: float) -> LinkedFace:
         )
     ]
     score = min(before.score, face.score)
-    return LinkedFace(track.number, points, Box(*sides), score, before.detector, is_filled=True)
+    return LinkedFace(track, points, Box(*sides), score, before.detector, is_filled=True)
 
 
 def _side(box: Box) -> float:

@@ -11,7 +11,7 @@ from landmarks.geometry import Box
 from landmarks.selection import main_score
 from pipeline.video.choosing import census_of
 from pipeline.video.finding import FrameFaces, SeenFace
-from pipeline.video.tracks import LinkedFace, LinkedFrame, Linker
+from pipeline.video.tracks import LinkedFace, LinkedFrame, Linker, with_gaps_filled
 
 RATE = 25
 SHAPE = np.stack([np.linspace(-30, 30, 68), 25 * np.sin(np.linspace(0, 9, 68))], axis=1)
@@ -169,3 +169,37 @@ def test_lasting_counts_in_a_sequence() -> None:
 def test_no_face_is_wanted_where_none_is() -> None:
     census = census_of([LinkedFrame(0, False, ())], (640, 360))
     assert census.wanted("main") == census.wanted("largest") == census.wanted("all") == ()
+
+
+def numbered(places: dict[int, tuple[float, int]], count: int) -> list[LinkedFrame]:
+    """Frames of a landmark file: place of the frame -> x of its face, and its number."""
+    frames = []
+    for index in range(count):
+        faces = []
+        if index in places:
+            x, track = places[index]
+            face = seen(x, 100)
+            faces = [LinkedFace(track, face.points, face.box, 1.0, "lms")]
+        frames.append(LinkedFrame(index, False, tuple(faces)))
+    return frames
+
+
+def test_gaps_of_a_landmark_file_are_filled_as_short_misses_are() -> None:
+    seen_in = {index: (100.0 + 4 * index, 7) for index in range(40) if index not in range(10, 20)}
+    frames = list(with_gaps_filled(numbered(seen_in, 40), Even()))
+    assert ids(frames) == [[7]] * 40
+    assert [frame.faces[0].is_filled for frame in frames] == [10 <= index < 20 for index in range(40)]
+    np.testing.assert_allclose(frames[14].faces[0].points, SHAPE + np.array([100 + 4 * 14, 100]))
+
+
+@pytest.mark.parametrize(("gap", "x"), [(range(10, 30), 100.0), (range(10, 14), 300.0)])
+def test_long_gaps_and_numbers_that_go_elsewhere_stay(gap: range, x: float) -> None:
+    seen_in = {i: (100.0 if i < gap.start else x, 0) for i in range(40) if i not in gap}
+    frames = list(with_gaps_filled(numbered(seen_in, 40), Even()))
+    assert ids(frames) == [[] if index in gap else [0] for index in range(40)]
+    assert [frame.index for frame in frames] == list(range(40))
+
+
+def test_nothing_is_filled_on_request() -> None:
+    seen_in = dict.fromkeys((0, 2), (100.0, 0))
+    assert ids(list(with_gaps_filled(numbered(seen_in, 3), Even(), lost_seconds=0))) == [[0], [], [0]]
