@@ -3,13 +3,16 @@
 ::
 
     python -m benchmarks.exports
+    python -m benchmarks.exports --records 90000 --sources clip --formats coco cvat \
+        --output benchmarks/results/exports_clip.json
     python -m benchmarks.exports --records 20000 --formats coco yolo cvat label-studio voc huggingface csv \
         --sources instances --output benchmarks/results/exports_formats.json
 
 The photographs have 640 x 480 pixels and one face each, but 1 in 1000 has 300. Masks come from the crops,
 where a run has kept them (``output.crop_masks``), or from the instance maps; both are timed. Maps are coded
 as a run codes them. Records share a few hundred files, so reading from the disk is not measured; decoding,
-encoding and writing are.
+encoding and writing are. Of ``clip`` the records are the frames of one clip (90,000 are an hour at 25 a
+second) with one face that walks; its map is a video as a run writes it.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +37,8 @@ from pipeline.files import path_argument
 from pipeline.manifest.journal import MANIFEST_NAME, to_line
 from pipeline.manifest.records import blank_record
 from pipeline.output_pictures import encode_picture
+from pipeline.video.joining import join_parts
+from pipeline.video.writer import FFV1_GREY, StreamWriter
 
 RESULTS = Path(__file__).with_name("results") / "exports.json"
 SIZE_WH = (640, 480)
@@ -41,6 +47,8 @@ CROWD = 300
 CROWD_EVERY = 1000
 FORMATS = ("coco",)
 SOURCES = ("crop_masks", "instances")
+CLIP = "clip"
+RATE = 25
 REQUIRED_RECORDS = 100_000
 SECONDS_LIMIT, MEMORY_LIMIT_MB = 60.0, 300.0
 
@@ -50,7 +58,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Time exports of many records.")
     parser.add_argument("--records", type=int, default=100_000)
     parser.add_argument("--formats", nargs="+", default=list(FORMATS), metavar="FORMAT")
-    parser.add_argument("--sources", nargs="+", choices=SOURCES, default=list(SOURCES))
+    parser.add_argument("--sources", nargs="+", choices=(*SOURCES, CLIP), default=list(SOURCES))
     parser.add_argument("--output", type=path_argument, default=RESULTS)
     options = parser.parse_args()
     results: dict[str, Any] = {
@@ -61,7 +69,10 @@ def main() -> None:
     for source in options.sources:
         with tempfile.TemporaryDirectory() as name:
             run = Path(name) / "out"
-            results["faces"] = write_output(run, options.records, crop_masks=source == "crop_masks")
+            if source == CLIP:
+                results["faces"] = write_clip(run, options.records)
+            else:
+                results["faces"] = write_output(run, options.records, crop_masks=source == "crop_masks")
             results[source] = {}
             for kind in options.formats:
                 results[source][kind] = measured(run, kind, options.records)
@@ -92,6 +103,51 @@ def write_output(run: Path, records: int, *, crop_masks: bool) -> int:
             manifest.write(to_line({**blank, "sha256": sha256, **entry}))
     (run / "run.json").write_text(json.dumps({"working_directory": "/photographs"}), encoding="ascii")
     return faces
+
+
+def write_clip(run: Path, frames: int) -> int:
+    """Write an output directory with one clip as a run leaves it; returns the number of faces."""
+    for folder in ("instances", "tracks"):
+        (run / folder).mkdir(parents=True)
+    part, files = run / "part", {"instances": "instances/a.mkv", "tracks": "tracks/a.jsonl"}
+    width, height = SIZE_WH
+    pace = Fraction(1, RATE)
+    with (
+        StreamWriter(part, FFV1_GREY, SIZE_WH, pace, 1 / pace) as stream,
+        (run / files["tracks"]).open("w", encoding="ascii") as lines,
+    ):
+        for index in range(frames):
+            x, y = 150 + index % (width - 300), 150 + index // 7 % (height - 300)
+            numbers = np.zeros((height, width), np.uint8)
+            cv2.ellipse(numbers, (x, y), (80, 100), 10, 0, 360, (1,), -1)
+            stream.write(index, numbers)
+            box = [x - 110, y - 110, 220, 220]
+            line = {
+                "frame": index,
+                "pts": index,
+                "track": 0,
+                "box_xywh": box,
+                "turn": 0,
+                "detection": {"box_xywh": box, "score": 0.9, "detector": "blazeface"},
+                "landmarks": [[x + 0.25, y - 34 + point] for point in range(68)],
+                "score": 0.98,
+                "area_px": 25_000,
+            }
+            lines.write(json.dumps(line) + "\n")
+    join_parts([part], run / files["instances"], container="matroska")
+    part.unlink()
+    track = {"track": 0, "first_frame": 0, "last_frame": frames - 1, "seen": frames, "filled": 0}
+    clip = {
+        **{"frames": frames, "decoded": frames, "with_faces": frames, "seconds": frames / RATE},
+        **{"time_base": [1, RATE], "cuts": [], "seen": frames, "filled": 0, "missed": 0},
+        **{"tracks": [track], "undecoded": []},
+    }
+    blank = blank_record(name="a", path="a.mp4", root="photos", digest="0" * 64, orientation="upright")
+    shape = {"size_wh": SIZE_WH, "stored_size_wh": SIZE_WH, "stored_orientation": 1}
+    record = {**blank, "status": "ok", "sha256": "0" * 64, **shape, "files": files, "clip": clip}
+    (run / MANIFEST_NAME).write_bytes(to_line(record))
+    (run / "run.json").write_text(json.dumps({"working_directory": "/photographs"}), encoding="ascii")
+    return frames
 
 
 def _photograph(
@@ -151,7 +207,9 @@ def measured(run: Path, kind: str, records: int) -> dict[str, float]:
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - start
     process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode or not said.startswith(f"{records} photographs"):
+    if process.returncode or not said.startswith(
+        (f"{records} photographs", f"0 photographs, {records} frames")
+    ):
         raise SystemExit(f"{' '.join(command)}: exit code {process.returncode}, {said}")
     size = sum(path.stat().st_size for path in (run / "exports" / kind).rglob("*") if path.is_file())
     return {

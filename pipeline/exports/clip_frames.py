@@ -29,6 +29,9 @@ from pipeline.video.reader import probe, read_frames
 from pipeline.video.store import read_json_lines
 
 _NO_LIMIT = 10**10
+_NUMBERED = "/%06d.png"
+"""How a manifest names the pictures of a clip that has no video of its maps."""
+
 _FRAME_NAME = re.compile(r"(.+)/(\d{6,})(?:\.[A-Za-z]+)?")
 
 
@@ -147,7 +150,7 @@ def _maps(
     one_track = len(record["clip"]["tracks"]) <= 1
     kind = "instances" if "instances" in files else "masks"
     file = files.get(kind, "")
-    if not (kind == "instances" or one_track) or not file.endswith((".mkv", ".png")):
+    if not (kind == "instances" or one_track) or not file.endswith((".mkv", _NUMBERED)):
         raise UsageError(
             f"{directory}: nothing there tells the faces of {record['name']} apart; run it again with "
             "output.instances: true"
@@ -155,9 +158,9 @@ def _maps(
     number = None
     if kind == "masks":
         number = record["clip"]["tracks"][0]["track"] + 1 if record["clip"]["tracks"] else 1
-    if file.endswith(".png"):
-        for index in indices:
-            picture = MapFile(directory / (file % index))
+    if file.endswith(_NUMBERED):
+        for index in indices:  # a clip's own name may hold a pattern, too
+            picture = MapFile(directory / f"{file.removesuffix(_NUMBERED)}/{index:06d}.png")
             check_size(directory, record, picture.size_wh, f"map of frame {index}")
             yield index, _numbered(picture.windows, number)
         return

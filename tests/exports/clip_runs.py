@@ -112,7 +112,7 @@ def _record(
     if sequences:
         files["instances"] = f"instances/{name}/%06d.png"
         for index, numbers in maps.items():
-            target = out / (files["instances"] % index)
+            target = out / f"instances/{name}/{index:06d}.png"
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(encode_picture(".png", numbers))
     else:

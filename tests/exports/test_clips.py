@@ -78,6 +78,16 @@ def test_streams_and_sequences_on_either_grid(tmp_path: Path, sequences: bool, o
 
 
 @pytest.mark.parametrize("sequences", [False, True])
+def test_a_name_that_holds_a_pattern_itself(tmp_path: Path, sequences: bool) -> None:
+    clip = still("shot %02d/100%.mkv")
+    run = write_clips_of(tmp_path, [clip], sequences=sequences)
+    check(masks_of(frames_of(RunReader(run, every=1))), "upright", shots=shots_of(clip))
+    folder = export(run, tmp_path / "cvat", "cvat")
+    assert list(read_tracks(folder / f"clips/{clip.name}.xml")[0]) == [0, 1, 2]
+    assert take_in(run, "cvat", folder, "--root", str(tmp_path / "photos")) == 0
+
+
+@pytest.mark.parametrize("sequences", [False, True])
 def test_more_tracks_than_a_byte_holds(tmp_path: Path, sequences: bool) -> None:
     size_wh = (640, 480)
     centers = [(16 + 32 * (track % 20), 16 + 32 * (track // 20)) for track in range(300)]
