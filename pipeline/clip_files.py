@@ -26,6 +26,7 @@ SOUND_SUFFIXES = frozenset(
 ANIMATED_FORMATS = ("GIF", "WEBP", "PNG")
 """Formats of pictures that may move; names of Pillow's."""
 
+_CAMERA = re.compile(r"camera:\d{1,3}")
 _NUMBER = re.compile(r"%0?(\d*)d")
 _MAGIC = (
     b"\x1a\x45\xdf\xa3",  # Matroska, WebM
@@ -93,6 +94,11 @@ def is_animation(path: str) -> bool:
     """Whether a file begins like a picture that may hold several frames."""
     head = _head(path)
     return head is not None and sniff_format(head) in ANIMATED_FORMATS
+
+
+def is_camera(path: str) -> bool:
+    """Whether an input names a camera: ``camera:NUMBER``."""
+    return _CAMERA.fullmatch(path) is not None
 
 
 def is_pattern(path: str) -> bool:

@@ -196,6 +196,7 @@ class VideoConfig(_Section):
     average_frames: Annotated[int, Field(ge=0, le=4, strict=True)] = 2
     format: Literal["ffv1", "png", "h264", "prores4444"] = "ffv1"
     lms: bool = True
+    camera_seconds: Annotated[float, Field(gt=0, le=86400)] = 10.0
 
 
 class ExecutionConfig(_Section):

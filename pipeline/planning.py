@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.clip_files import is_camera
 from pipeline.collecting import PhotoPath
 from pipeline.config import Config
 from pipeline.inputs import list_photos
@@ -54,7 +55,12 @@ def plan(config: Config, *, force: bool = False, model_hashes: ModelHashes | Non
         model_hashes = loading.model_hashes
     models = model_hashes(config)
     digests = {False: result_digest(config, models), True: clip_digests(config, models)[0]}
-    photos, left_out = listed(config, whole_disks=force)
+    cameras = [path for path in config.input.paths if is_camera(path)]
+    if cameras:
+        others = tuple(path for path in config.input.paths if path not in cameras)
+        config = config.model_copy(update={"input": config.input.model_copy(update={"paths": others})})
+    photos, left_out = listed(config, whole_disks=force) if config.input.paths else ([], [])
+    left_out += [f"{path} would be recorded for {config.video.camera_seconds:g} s" for path in cameras]
     is_clip = {photo.name: photo.is_clip for photo in photos}
     records = read_manifest(Path(config.output.directory)) if config.execution.skip_done and not force else ()
     done = {

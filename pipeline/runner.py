@@ -25,6 +25,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pipeline.clip_files import is_camera
 from pipeline.collecting import PhotoPath
 from pipeline.config import Config
 from pipeline.environment import describe_machine, describe_program
@@ -103,6 +104,10 @@ def run(
         factory = factory or partial(PhotoSegmenter.from_config, known=known)
     config = settled(config)
     models = model_hashes(config)
+    if any(map(is_camera, config.input.paths)):
+        from pipeline.video.camera import with_recordings  # noqa: PLC0415 - loads OpenCV and PyAV
+
+        config = with_recordings(config)
     photos, left_out = listed(config, whole_disks=force)
     directory = Path(config.output.directory)
     executor = create_executor(config)

@@ -57,7 +57,7 @@ def clip_digests(config: Config, model_sha256: Mapping[str, str]) -> tuple[str, 
     digest, search_digest
         64 hexadecimal digits each.
     """
-    video = config.video.model_dump(mode="json", exclude={"clips", "animations"})
+    video = config.video.model_dump(mode="json", exclude={"clips", "animations", "camera_seconds"})
     whole = [result_digest(config, model_sha256), video, config.landmarks.read]
     search = [
         RESULTS_VERSION,

@@ -77,6 +77,15 @@ PRORES_4444 = Form(
 H264_PREVIEW = Form("libx264", "yuv420p", ".mp4", {**_X264, "crf": "22", "preset": "ultrafast"})
 """The overlay, to look at: quickly coded."""
 
+H264_RECORDING = Form(
+    "libx264",
+    "yuv420p",
+    ".mkv",
+    {**_X264, "crf": "12", "preset": "ultrafast", "g": "60"},
+    part_format="matroska",
+)
+"""What a camera shows, with next to no loss; decoding can start every two seconds."""
+
 MASK_FORMS = {"ffv1": FFV1_GREY, "h264": H264_LOSSLESS, "prores4444": PRORES_4444}
 """``video.format`` of masks and soft masks; ``png`` writes numbered files instead."""
 
@@ -139,7 +148,7 @@ class StreamWriter:
             stream.time_base = stream.codec_context.time_base = time_base
             stream.codec_context.thread_count = 1
             stream.codec_context.color_range = 2 if form.is_full_range else 0
-            if form is H264_PREVIEW:
+            if form in (H264_PREVIEW, H264_RECORDING):
                 stream.codec_context.colorspace = _BT601
                 stream.codec_context.color_range = 1
             self._stream = stream
