@@ -43,7 +43,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for size in options.sizes:
             for frames in options.frames:
-                _film(Path(folder, size, str(frames)), SIZES_WH[size], frames)
+                film(Path(folder, size, str(frames)), SIZES_WH[size], frames)
             for workers in options.workers:
                 figure = _compared(Path(folder, size), options.frames, workers)
                 figures[f"{size}, {workers} worker(s)"] = figure
@@ -101,7 +101,7 @@ def _cpu_seconds() -> float:
     return sum(one.ru_utime + one.ru_stime for one in used)
 
 
-def _film(folder: Path, size_wh: tuple[int, int], frames: int) -> None:
+def film(folder: Path, size_wh: tuple[int, int], frames: int) -> None:
     """Write a clip and the same frames as JPEGs."""
     photograph = read_photo("data/samples/obama.jpg", max_pixels=10**8).pixels
     clip, photographs = folder / "clip", folder / "photographs"
