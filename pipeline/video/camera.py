@@ -17,7 +17,8 @@ import cv2
 
 from pipeline.clip_files import is_camera
 from pipeline.config import Config
-from pipeline.errors import ConfigError, Problem
+from pipeline.errors import ClipReadError, ConfigError, Problem
+from pipeline.video.containers import import_av
 from pipeline.video.store import whole_output
 from pipeline.video.writer import H264_RECORDING, StreamWriter
 
@@ -56,15 +57,19 @@ def with_recordings(
     Raises
     ------
     ConfigError
-        A camera can't be opened, or gives no picture.
-    ClipReadError, EncodingError, OutputError
-        PyAV is not installed, or the recording can't be written.
+        PyAV is not installed, or a camera can't be opened or gives no picture.
+    EncodingError, OutputError
+        The recording can't be written.
     """
     paths = []
     for place, path in enumerate(config.input.paths):
         if not is_camera(path):
             paths.append(path)
             continue
+        try:
+            import_av()
+        except ClipReadError as error:
+            raise ConfigError([Problem("input", f"input.paths.{place}", f"{path}: {error}")]) from error
         number = int(path.partition(":")[2])
         name = f"camera-{number}-{datetime.now(UTC):%Y%m%dT%H%M%S}.mkv"
         target = Path(config.output.directory, RECORDED_FOLDER, name)

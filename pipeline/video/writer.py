@@ -49,9 +49,10 @@ class Form:
     part_format: str = "nut"
 
 
+_BT601 = 6  # the matrix of cv2.COLOR_RGB2YUV_I420; untagged, players take large frames for BT.709
+
 # No B-frames: parts can be joined then, and with them x264 reads memory that it has not set: the first clip
 # of a process comes out in other bytes.
-_BT601 = 6  # the matrix of cv2.COLOR_RGB2YUV_I420; untagged, players take large frames for BT.709
 _X264 = {"bf": "0", "sc_threshold": "0", "x264-params": "repeat-headers=1"}
 
 FFV1_GREY = Form("ffv1", "gray", ".mkv", OPTIONS)

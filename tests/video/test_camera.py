@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,13 @@ def test_a_camera_that_shows_nothing_is_named() -> None:
     with pytest.raises(ConfigError, match=r"input\.paths\.1: camera:7: gives no picture.*/dev/video7"):
         with_recordings(settings("a", "camera:7"), open_camera=device(5))
     assert not list(Path("out").rglob("*.mkv"))
+
+
+def test_the_extra_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    open_camera = device(5)
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(ConfigError, match=r"camera:3: clips need PyAV.*pip install"):
+        with_recordings(settings("camera:3"), open_camera=open_camera)
 
 
 def test_a_recording_is_done_as_a_clip() -> None:
