@@ -1,8 +1,8 @@
 """Windows of a map or mask file, without more work for the rest of the picture than inflating it.
 
-Maps are large and faces are not. The PNGs that this program writes are grey, and every row is the difference
-to the one above (filter 2 of PNG, third edition, 9.2): a window of them is a sum down its own columns. Rows
-below the lowest window are not inflated. Any other picture is decoded as a whole.
+Maps are large and faces are not. The PNGs that this program writes are grey, and every row is as it is or
+the difference to the one above (filters 0 and 2 of PNG, third edition, 9.2): a window of them is sums down
+its own columns. Rows below the lowest window are not inflated. Any other picture is decoded as a whole.
 """
 
 from __future__ import annotations
@@ -88,9 +88,7 @@ class MapFile:
             return self._pixels[box.y : box.y_max, box.x : box.x_max]
         depth = self._depth
         columns = self._rows[: box.y_max, 1 + box.x * depth : 1 + box.x_max * depth]
-        if box.y_max and self._rows[box.y_max - 1, 0] == _UP:
-            columns = np.add.accumulate(columns, axis=0, dtype=np.uint8)
-        part = columns[box.y :]
+        part = _unfiltered(columns, self._rows[: box.y_max, 0], box.y)
         return part if depth == 1 else np.ascontiguousarray(part).view(">u2").astype(np.uint16)
 
     def _inflate(self, rows: int) -> None:
@@ -105,9 +103,22 @@ class MapFile:
         if len(raw) != rows * stride:
             raise _unreadable(self._path)
         self._rows = np.frombuffer(raw, np.uint8).reshape(rows, stride)
-        filters = self._rows[:, 0]
-        if not ((filters[1:] == _UP).all() and filters[0] in (_UNFILTERED, _UP)) and filters.any():
+        if not np.isin(self._rows[:, 0], (_UNFILTERED, _UP)).all():
             self._pixels = _decoded(self._path.read_bytes(), self._path)
+
+
+def _unfiltered(columns: NDArray[np.uint8], filters: NDArray[np.uint8], start: int) -> NDArray[np.uint8]:
+    """Rows from ``start`` on, each of which is as it is or the difference to the one above."""
+    whole = np.flatnonzero(filters[: start + 1] == _UNFILTERED)
+    first = int(whole[-1]) if len(whole) else 0
+    is_up = filters[first + 1 :] == _UP
+    if not is_up.any():
+        return columns[start:]
+    rows = columns[first:].copy()
+    edges = np.flatnonzero(np.diff(is_up, prepend=False, append=False))
+    for begin, end in edges.reshape(-1, 2):
+        np.add.accumulate(rows[begin : end + 1], axis=0, dtype=np.uint8, out=rows[begin : end + 1])
+    return rows[start - first :]
 
 
 def _own(content: bytes) -> tuple[tuple[int, int], int, bytes] | None:

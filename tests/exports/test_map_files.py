@@ -80,15 +80,31 @@ def test_rows_below_the_lowest_window_are_not_inflated(tmp_path: Path) -> None:
         MapFile(path).windows([Box(2, 3, 4, 10)])
 
 
-@pytest.mark.parametrize("filters", [[0] * 4, [2] * 4, [0, 2, 2, 2], [0, 2, 0, 2], [1, 3, 4, 2]])
+@pytest.mark.parametrize(
+    "filters", [[0] * 4, [2] * 4, [0, 2, 2, 2], [0, 2, 0, 2], [0, 0, 2, 0], [1, 3, 4, 2]]
+)
 def test_all_filters_of_rows(tmp_path: Path, filters: list[int]) -> None:
     rows = b"".join(bytes([kind, 1, 2, 3]) for kind in filters)
     path = tmp_path / "a.png"
     path.write_bytes(png(rows, (3, 4)))
     with Image.open(path) as picture:
         expected = np.asarray(picture)
-    [part] = MapFile(path).windows([Box(0, 0, 3, 4)])
-    assert np.array_equal(part, expected)
+    for top in range(4):
+        [part] = MapFile(path).windows([Box(0, top, 3, 4 - top)])
+        assert np.array_equal(part, expected[top:])
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_no_map_of_a_run_is_decoded_as_a_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[np.generic]
+) -> None:
+    monkeypatch.setattr(cv2, "imdecode", None)
+    picture, path = np.zeros((300, 400), kind), tmp_path / "a.png"
+    picture[60:90, 50:80], picture[75:130, 70:200] = 1, 2
+    path.write_bytes(encode_picture(".png", picture))
+    for box in (Box(40, 50, 200, 90), Box(0, 0, 400, 300), Box(60, 70, 30, 40), Box(0, 200, 9, 50)):
+        [part] = MapFile(path).windows([box])
+        assert np.array_equal(part, picture[box.y : box.y_max, box.x : box.x_max])
 
 
 def test_maps_of_fewer_bits_and_palettes_are_left_to_the_decoder(tmp_path: Path) -> None:
