@@ -103,21 +103,23 @@ class MapFile:
         if len(raw) != rows * stride:
             raise _unreadable(self._path)
         self._rows = np.frombuffer(raw, np.uint8).reshape(rows, stride)
-        if not np.isin(self._rows[:, 0], (_UNFILTERED, _UP)).all():
+        if (self._rows[:, 0] | _UP != _UP).any():
             self._pixels = _decoded(self._path.read_bytes(), self._path)
 
 
 def _unfiltered(columns: NDArray[np.uint8], filters: NDArray[np.uint8], start: int) -> NDArray[np.uint8]:
     """Rows from ``start`` on, each of which is as it is or the difference to the one above."""
-    whole = np.flatnonzero(filters[: start + 1] == _UNFILTERED)
-    first = int(whole[-1]) if len(whole) else 0
-    is_up = filters[first + 1 :] == _UP
-    if not is_up.any():
+    first = max(filters[: start + 1].tobytes().rfind(_UNFILTERED), 0)
+    differing = np.flatnonzero(filters[first + 1 :])
+    if not len(differing):
         return columns[start:]
     rows = columns[first:].copy()
-    edges = np.flatnonzero(np.diff(is_up, prepend=False, append=False))
-    for begin, end in edges.reshape(-1, 2):
-        np.add.accumulate(rows[begin : end + 1], axis=0, dtype=np.uint8, out=rows[begin : end + 1])
+    breaks = np.flatnonzero(np.diff(differing) > 1)
+    above = [differing[0], *differing[breaks + 1]]  # as an index of rows, one less: the row that is added to
+    last = [*differing[breaks], differing[-1]]
+    for begin, end in zip(above, last, strict=True):
+        part = rows[begin : end + 2]
+        np.add.accumulate(part, axis=0, dtype=np.uint8, out=part)
     return rows[start - first :]
 
 
