@@ -34,12 +34,17 @@ def end_process(process: BaseProcess, patience_seconds: float) -> None:
     patience_seconds
         How long to wait for its end: not for ever, as one that hangs in the kernel dies when it comes back.
     """
-    for member in family(process.pid):
+    kill_family(process.pid)
+    process.join(patience_seconds)
+
+
+def kill_family(pid: int | None) -> None:
+    """Kill a process and all that it has started, without waiting for their end."""
+    for member in family(pid):
         try:
             member.kill()
         except psutil.NoSuchProcess:
             continue
-    process.join(patience_seconds)
 
 
 def die_with_parent() -> None:
@@ -83,7 +88,9 @@ def cause_of_death(exitcode: int | None) -> str:
 
 
 def family(pid: int | None) -> list[psutil.Process]:
-    """A process and all that it has started."""
+    """A process and all that it has started; nothing for one that was never started."""
+    if pid is None:
+        return []
     try:
         process = psutil.Process(pid)
         return [*process.children(recursive=True), process]

@@ -23,7 +23,7 @@ from pipeline.config import Config
 from pipeline.environment import usable_cores
 from pipeline.errors import EngineError, TimeLimitError, UncropError, WorkerLostError
 from pipeline.executors.base import settle_threads, thread_environment
-from pipeline.executors.children import cause_of_death, die_with_parent, end_process, inherited
+from pipeline.executors.children import cause_of_death, die_with_parent, end_process, inherited, kill_family
 
 _CLOSE_SECONDS = 5.0
 _START_SECONDS = 120.0
@@ -155,9 +155,9 @@ class WorkerPool(Generic[Request, Answer]):
                 waits = self._admitted * self.state.mean_seconds / self.workers
                 raise PoolFullError(max(1, math.ceil(waits)))
             self._admitted += 1
-        job = _Job(request, future, time.monotonic() + self.time_limit_seconds)
-        future.add_done_callback(lambda _: self._leave(job))
-        self._queue.put(job)
+            job = _Job(request, future, time.monotonic() + self.time_limit_seconds)
+            future.add_done_callback(lambda _: self._leave(job))
+            self._queue.put(job)
         return future
 
     @property
@@ -167,18 +167,27 @@ class WorkerPool(Generic[Request, Answer]):
 
     def close(self) -> None:
         """End the processes; what waits is given up, and what is in hand after a few seconds."""
-        self._closing.set()
-        for keeper in self._keepers:
-            if keeper.is_alive():
-                keeper.join(_CLOSE_SECONDS + 1)
-        for process in list(self._processes):
-            process.end()
+        with self._lock:
+            self._closing.set()
+        self._join_keepers()
+        with self._lock:
+            left = list(self._processes)
+        for process in left:
+            process.kill()
+        self._join_keepers()
         while True:
             try:
                 job = self._queue.get_nowait()
             except queue.Empty:
                 return
             _fail(job.future, EngineError("the server is stopping"))
+
+    def _join_keepers(self) -> None:
+        """Wait a while for the threads: each closes its own worker, nobody else touches the pipe it reads."""
+        deadline = time.monotonic() + _CLOSE_SECONDS + 1
+        for keeper in self._keepers:
+            if keeper.is_alive():
+                keeper.join(max(deadline - time.monotonic(), 0))
 
     def _leave(self, job: _Job[Request, Answer]) -> None:
         """Count a request out; a cancelled one stays in the queue for a while, without its photograph."""
@@ -206,14 +215,15 @@ class WorkerPool(Generic[Request, Answer]):
                 worker = self._do(worker, job)
         if worker is not None:
             worker.close()
-            self._processes.discard(worker)
+            self._forget(worker)
 
     def _started(self) -> _WorkerProcess | None:
         """A worker that has loaded its models; None, after a pause, when it could not."""
         worker = None
         try:
             worker = _WorkerProcess(self._config, self._factory, self._threads)
-            self._processes.add(worker)
+            with self._lock:
+                self._processes.add(worker)
             refused = worker.receive(time.monotonic() + _START_SECONDS)
             if isinstance(refused, UncropError):
                 raise refused
@@ -263,7 +273,11 @@ class WorkerPool(Generic[Request, Answer]):
 
     def _end(self, worker: _WorkerProcess) -> None:
         worker.end()
-        self._processes.discard(worker)
+        self._forget(worker)
+
+    def _forget(self, worker: _WorkerProcess) -> None:
+        with self._lock:
+            self._processes.discard(worker)
 
     def _lose(self, worker: _WorkerProcess) -> None:
         self._end(worker)
@@ -337,6 +351,10 @@ class _WorkerProcess:
         except OSError:
             _log.debug("a worker was gone before it was told to end")
         self.end()
+
+    def kill(self) -> None:
+        """Kill the process; any thread may: the one that stands by it sees the pipe end, and cleans up."""
+        kill_family(self._process.pid)
 
     def end(self) -> None:
         end_process(self._process, _CLOSE_SECONDS)

@@ -2,9 +2,11 @@
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 
 from pipeline.config import Config
 from pipeline.errors import EngineError, SegmentationError, TimeLimitError, WorkerLostError
+from pipeline.executors.children import end_process
 from pipeline.server.pool import PoolFullError, WorkerPool
 from tests.server import answerers
 
@@ -37,6 +40,13 @@ def pool(
 def eventually(true: Callable[[], bool]) -> None:
     while not true():
         time.sleep(0.01)  # the test's own time limit ends this
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def test_answers_and_errors_reach_who_asked() -> None:
@@ -131,6 +141,23 @@ def test_a_signal_to_all_processes_costs_nothing_that_is_in_hand(tmp_path: Path)
         assert one.state.lost == 0
 
 
+def test_only_the_thread_that_reads_a_pipe_closes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.server.pool._CLOSE_SECONDS", 0.2)
+    closers: list[str] = []
+
+    def noted(process: BaseProcess, patience_seconds: float) -> None:
+        closers.append(threading.current_thread().name)
+        end_process(process, patience_seconds)
+
+    monkeypatch.setattr("pipeline.server.pool.end_process", noted)
+    with pool(workers=2) as two:
+        eventually(lambda: two.state.ready == 2)
+        hanging = two.submit("sleep 600")
+        eventually(hanging.running)
+        two.close()
+    assert sorted(closers) == ["keeper-0", "keeper-1"]
+
+
 def test_closing_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.server.pool._CLOSE_SECONDS", 0.2)
     with pool() as one:
@@ -141,4 +168,4 @@ def test_closing_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None
         with pytest.raises(EngineError):
             hanging.result()
         one.close()
-        assert not psutil.pid_exists(pid)
+        eventually(lambda: not is_running(pid))
