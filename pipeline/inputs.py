@@ -19,6 +19,7 @@ from pipeline.lists import ListedPath, listed_paths
 from pipeline.output_names import Namer
 
 _KEY = "input.paths"
+_MOST_LIST_BYTES = 1_000_000_000
 
 
 def list_photos(
@@ -96,7 +97,7 @@ def _add_input(collector: Collector, text: str, stdin: BinaryIO | None) -> None:
     if text in ("-", "0:-"):
         if stdin is None and sys.stdin is None:
             raise OSError("standard input is closed; write the paths to it, or name a list file: @list.txt")
-        _add_list(collector, text, (stdin or sys.stdin.buffer).read(), null_separated=text == "0:-")
+        _add_list(collector, text, _all_of(stdin or sys.stdin.buffer), null_separated=text == "0:-")
     elif text.startswith("@"):
         _add_list_file(collector, text[1:])
     elif os.path.lexists(text):
@@ -120,7 +121,18 @@ def _add_input(collector: Collector, text: str, stdin: BinaryIO | None) -> None:
 def _add_list_file(collector: Collector, name: str) -> None:
     """``@NAME``, or ``@0:NAME`` for one whose paths end with NUL bytes."""
     asked = name.startswith("0:") and not os.path.lexists(name)
-    _add_list(collector, name, Path(name[2:] if asked else name).read_bytes(), null_separated=asked)
+    with Path(name[2:] if asked else name).open("rb") as file:
+        content = _all_of(file)
+    _add_list(collector, name, content, null_separated=asked)
+
+
+def _all_of(file: BinaryIO) -> bytes:
+    """A list as it is; a device or a pipe that never ends must not fill the memory."""
+    content = file.read(_MOST_LIST_BYTES + 1)
+    if len(content) > _MOST_LIST_BYTES:
+        most = f"{_MOST_LIST_BYTES / 1e6:.0f} MB, the most that a list of paths may have"
+        raise OSError(f"is longer than {most}; name folders, or several lists")
+    return content
 
 
 def _add_list(collector: Collector, name: str, content: bytes, *, null_separated: bool) -> None:

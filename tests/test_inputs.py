@@ -181,6 +181,17 @@ def test_names_do_not_depend_on_other_files() -> None:
     assert set(alone) < set(names("in"))
 
 
+@pytest.mark.parametrize("text", ["@endless", "@0:endless", "-", "0:-"])
+def test_a_list_without_an_end_is_refused(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.inputs._MOST_LIST_BYTES", 1_000_000)
+    Path("endless").symlink_to("/dev/zero")
+    with (
+        Path("/dev/zero").open("rb") as zeros,
+        pytest.raises(ConfigError, match=f"{text}: is longer than 1 MB"),
+    ):
+        list_photos(InputConfig(paths=(text,)), output_directory="output", stdin=zeros)
+
+
 def test_ten_times_the_files_are_listed_in_some_ten_times_the_time() -> None:
     seconds = []
     for folder, count in (("few", 500), ("many", 5000)):
