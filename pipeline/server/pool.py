@@ -8,22 +8,19 @@ from __future__ import annotations
 
 import logging
 import math
-import multiprocessing
 import queue
-import signal
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from pipeline.config import Config
 from pipeline.environment import usable_cores
 from pipeline.errors import EngineError, TimeLimitError, UncropError, WorkerLostError
-from pipeline.executors.base import settle_threads, thread_environment
-from pipeline.executors.children import cause_of_death, die_with_parent, end_process, inherited, kill_family
+from pipeline.executors.base import settle_threads
+from pipeline.server.worker_process import Answerer, WorkerProcess
 
 _CLOSE_SECONDS = 5.0
 _START_SECONDS = 120.0
@@ -35,20 +32,6 @@ _log = logging.getLogger(__name__)
 
 Request = TypeVar("Request")
 Answer = TypeVar("Answer")
-Taken_contra = TypeVar("Taken_contra", contravariant=True)
-Given_co = TypeVar("Given_co", covariant=True)
-
-
-class Answerer(Protocol[Taken_contra, Given_co]):
-    """Answers requests in a worker process, one after another."""
-
-    def answer(self, request: Taken_contra, /) -> Given_co:
-        """Answer one request; what it raises reaches who asked."""
-        ...
-
-    def close(self) -> None:
-        """Free everything."""
-        ...
 
 
 class PoolFullError(Exception):
@@ -100,6 +83,8 @@ class WorkerPool(Generic[Request, Answer]):
         Requests that may wait beside those in hand.
     time_limit_seconds
         From the arrival of a request to its answer.
+    close_seconds
+        How long a worker may take to end by itself.
     """
 
     def __init__(
@@ -110,11 +95,13 @@ class WorkerPool(Generic[Request, Answer]):
         workers: int,
         queue_size: int,
         time_limit_seconds: float,
+        close_seconds: float = _CLOSE_SECONDS,
     ) -> None:
         self.state = PoolState()
         self.workers = workers
         self.queue_size = queue_size
         self.time_limit_seconds = time_limit_seconds
+        self._close_seconds = close_seconds
         self._config = config
         self._factory = factory
         self._threads = settle_threads(config, usable_cores(), workers)
@@ -122,7 +109,7 @@ class WorkerPool(Generic[Request, Answer]):
         self._lock = threading.Lock()
         self._admitted = 0
         self._closing = threading.Event()
-        self._processes: set[_WorkerProcess] = set()
+        self._processes: set[WorkerProcess] = set()
         self._keepers = [
             threading.Thread(target=self._keep, name=f"keeper-{number}", daemon=True)
             for number in range(workers)
@@ -184,7 +171,7 @@ class WorkerPool(Generic[Request, Answer]):
 
     def _join_keepers(self) -> None:
         """Wait a while for the threads: each closes its own worker, nobody else touches the pipe it reads."""
-        deadline = time.monotonic() + _CLOSE_SECONDS + 1
+        deadline = time.monotonic() + self._close_seconds + 1
         for keeper in self._keepers:
             if keeper.is_alive():
                 keeper.join(max(deadline - time.monotonic(), 0))
@@ -197,7 +184,7 @@ class WorkerPool(Generic[Request, Answer]):
 
     def _keep(self) -> None:
         """Stand by one worker process until the pool closes."""
-        worker: _WorkerProcess | None = None
+        worker: WorkerProcess | None = None
         while not self._closing.is_set():
             if worker is None:
                 worker = self._started()
@@ -217,11 +204,11 @@ class WorkerPool(Generic[Request, Answer]):
             worker.close()
             self._forget(worker)
 
-    def _started(self) -> _WorkerProcess | None:
+    def _started(self) -> WorkerProcess | None:
         """A worker that has loaded its models; None, after a pause, when it could not."""
         worker = None
         try:
-            worker = _WorkerProcess(self._config, self._factory, self._threads)
+            worker = WorkerProcess(self._config, self._factory, self._threads, self._close_seconds)
             with self._lock:
                 self._processes.add(worker)
             refused = worker.receive(time.monotonic() + _START_SECONDS)
@@ -237,9 +224,9 @@ class WorkerPool(Generic[Request, Answer]):
             self.state.ready += 1
         return worker
 
-    def _do(self, worker: _WorkerProcess, job: _Job[Request, Answer]) -> _WorkerProcess | None:
+    def _do(self, worker: WorkerProcess, job: _Job[Request, Answer]) -> WorkerProcess | None:
         """Have a request answered; gives the worker that stands there afterwards."""
-        current: _WorkerProcess | None = worker
+        current: WorkerProcess | None = worker
         for attempt in range(1, _MOST_ATTEMPTS + 1):
             while current is None:
                 if self._closing.is_set() or time.monotonic() >= job.deadline:
@@ -271,15 +258,15 @@ class WorkerPool(Generic[Request, Answer]):
             return current
         return None
 
-    def _end(self, worker: _WorkerProcess) -> None:
+    def _end(self, worker: WorkerProcess) -> None:
         worker.end()
         self._forget(worker)
 
-    def _forget(self, worker: _WorkerProcess) -> None:
+    def _forget(self, worker: WorkerProcess) -> None:
         with self._lock:
             self._processes.discard(worker)
 
-    def _lose(self, worker: _WorkerProcess) -> None:
+    def _lose(self, worker: WorkerProcess) -> None:
         self._end(worker)
         with self._lock:
             self.state.ready -= 1
@@ -302,103 +289,6 @@ class _Busy:
     def __exit__(self, *error: object) -> None:
         with self._lock:
             self._state.busy -= 1
-
-
-class _WorkerProcess:
-    """One process and the pipe to it."""
-
-    def __init__(self, config: Config, factory: Callable[[Config], Answerer[Any, Any]], threads: int) -> None:
-        self._connection, theirs = multiprocessing.Pipe()
-        self._process = multiprocessing.get_context("spawn").Process(
-            target=_work, args=(config, factory, theirs, threads), daemon=True, name="uncrop-server-worker"
-        )
-        with _starting, inherited(thread_environment(threads)):
-            self._process.start()
-        theirs.close()
-
-    def is_alive(self) -> bool:
-        return self._process.is_alive()
-
-    def send(self, request: object) -> None:
-        try:
-            self._connection.send(request)
-        except OSError as error:
-            raise WorkerLostError(self._last_words()) from error
-
-    def receive(self, deadline: float) -> object:
-        """What the worker says next.
-
-        Raises
-        ------
-        TimeLimitError
-            Nothing before ``deadline``.
-        WorkerLostError
-            It died.
-        """
-        try:
-            if not self._connection.poll(max(deadline - time.monotonic(), 0)):
-                raise TimeLimitError("took too long")
-            message: object = self._connection.recv()
-        except (EOFError, OSError) as error:
-            raise WorkerLostError(self._last_words()) from error
-        return message
-
-    def close(self) -> None:
-        """Let it end by itself, for a while."""
-        try:
-            self._connection.send(None)
-            self._process.join(_CLOSE_SECONDS)
-        except OSError:
-            _log.debug("a worker was gone before it was told to end")
-        self.end()
-
-    def kill(self) -> None:
-        """Kill the process; any thread may: the one that stands by it sees the pipe end, and cleans up."""
-        kill_family(self._process.pid)
-
-    def end(self) -> None:
-        end_process(self._process, _CLOSE_SECONDS)
-        self._connection.close()
-
-    def _last_words(self) -> str:
-        self._process.join(_CLOSE_SECONDS)
-        return cause_of_death(self._process.exitcode)
-
-
-_starting = threading.Lock()
-"""The environment that a child inherits is this process's own while it starts: one start at a time."""
-
-
-def _work(
-    config: Config, factory: Callable[[Config], Answerer[Any, Any]], connection: Connection, threads: int
-) -> None:
-    """Run in the worker: load, say so, then answer until there is nothing more."""
-    die_with_parent()
-    # Whoever stops the server may tell all its processes (systemd does): it is the server that ends this one,
-    # when the request in hand is answered.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    import cv2  # noqa: PLC0415 - only the workers need it
-
-    cv2.setNumThreads(threads)
-    try:
-        try:
-            answerer = factory(config)
-        except UncropError as error:
-            connection.send(error)
-            return
-        connection.send(None)
-        while (request := connection.recv()) is not None:
-            try:
-                answer = answerer.answer(request)
-            except Exception as error:  # noqa: BLE001 - the boundary of a request
-                if not isinstance(error, UncropError):
-                    _log.exception("a request failed")
-                    error = EngineError(f"{type(error).__name__}: {error}")
-                answer = error
-            connection.send(answer)
-        answerer.close()
-    except (EOFError, OSError):
-        return  # the parent has gone
 
 
 def _fail(future: Future[Answer], error: BaseException) -> None:

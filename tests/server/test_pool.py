@@ -26,9 +26,15 @@ def pool(
     queue_size: int = 4,
     time_limit_seconds: float = 60.0,
     factory: Callable[[Config], Any] = answerers.parrot,
+    close_seconds: float = 5.0,
 ) -> Iterator[WorkerPool[str, str]]:
     made: WorkerPool[str, str] = WorkerPool(
-        Config(), factory, workers=workers, queue_size=queue_size, time_limit_seconds=time_limit_seconds
+        Config(),
+        factory,
+        workers=workers,
+        queue_size=queue_size,
+        time_limit_seconds=time_limit_seconds,
+        close_seconds=close_seconds,
     )
     made.start()
     try:
@@ -142,15 +148,14 @@ def test_a_signal_to_all_processes_costs_nothing_that_is_in_hand(tmp_path: Path)
 
 
 def test_only_the_thread_that_reads_a_pipe_closes_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.server.pool._CLOSE_SECONDS", 0.2)
     closers: list[str] = []
 
     def noted(process: BaseProcess, patience_seconds: float) -> None:
         closers.append(threading.current_thread().name)
         end_process(process, patience_seconds)
 
-    monkeypatch.setattr("pipeline.server.pool.end_process", noted)
-    with pool(workers=2) as two:
+    monkeypatch.setattr("pipeline.server.worker_process.end_process", noted)
+    with pool(workers=2, close_seconds=0.2) as two:
         eventually(lambda: two.state.ready == 2)
         hanging = two.submit("sleep 600")
         eventually(hanging.running)
@@ -158,9 +163,8 @@ def test_only_the_thread_that_reads_a_pipe_closes_it(monkeypatch: pytest.MonkeyP
     assert sorted(closers) == ["keeper-0", "keeper-1"]
 
 
-def test_closing_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.server.pool._CLOSE_SECONDS", 0.2)
-    with pool() as one:
+def test_closing_does_not_wait_for_ever() -> None:
+    with pool(close_seconds=0.2) as one:
         pid = int(one.submit("pid").result())
         hanging = one.submit("sleep 600")
         eventually(hanging.running)
