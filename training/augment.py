@@ -18,6 +18,7 @@ from training.cutouts import OccluderBank
 from training.data import Sample
 from training.layers import Crop
 from training.occluders import paste_occluders
+from training.scenes import relight_scene
 
 NETWORK_SIZE_PX = 256
 """Side a crop is stretched to before the network, as in the shipped configuration."""
@@ -40,6 +41,8 @@ class AugmentOptions:
         Probability of the whole crop at window size, see above.
     occluder_share, damage_share
         Probability of pasted occluders, and of changed light and damage.
+    scene_share
+        Probability of a window behind the head or a dark place; light and damage then change half as often.
     wild_share
         Probability of a hard tilt, shear, squeeze and scale; other crops are moved a little.
     max_tilt_deg
@@ -52,6 +55,7 @@ class AugmentOptions:
     whole_share: float = 0.4
     occluder_share: float = 0.55
     damage_share: float = 0.75
+    scene_share: float = 0.2
     wild_share: float = 0.5
     max_tilt_deg: float = 45.0
     tight_share: float = 0.12
@@ -209,7 +213,7 @@ def damage(image: Pixels, rng: np.random.Generator) -> Pixels:
     if rng.random() < 0.15:
         image = np.asarray(cv2.GaussianBlur(image, (0, 0), rng.uniform(0.5, 2.5)), np.uint8)
     elif rng.random() < 0.08:
-        length = int(rng.integers(3, 12))
+        length = int(rng.integers(3, 12) if rng.random() < 0.7 else rng.integers(12, 32))
         kernel = np.zeros((length, length), np.float32)
         kernel[length // 2] = 1.0 / length
         turn = cv2.getRotationMatrix2D((length / 2 - 0.5, length / 2 - 0.5), float(rng.uniform(0, 180)), 1)
@@ -240,7 +244,9 @@ def augment(sample: Sample, bank: OccluderBank, rng: np.random.Generator, option
     """Draw one training crop: geometry, occluders, light, damage; the generator decides everything."""
     crop = random_crop(sample, rng, options)
     crop = paste_occluders(crop, bank, rng, share=options.occluder_share)
-    image = crop.image
-    if rng.random() < options.damage_share:
+    image, share = crop.image, options.damage_share
+    if rng.random() < options.scene_share:
+        image, share = relight_scene(crop, rng), share / 2
+    if rng.random() < share:
         image = damage(relight(image, rng), rng)
     return replace(crop, image=np.ascontiguousarray(image))

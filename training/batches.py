@@ -43,6 +43,7 @@ def make_batch(
         window_px=window,
         occluder_share=options.occluder_share * gentle,
         damage_share=options.damage_share * gentle,
+        scene_share=options.scene_share * gentle,
         wild_share=options.wild_share * gentle,
     )
     drawn: list[Sample] = data.draw(rng, options.batch)

@@ -39,7 +39,8 @@ def settle_options(options: TrainOptions, begun_with: int = 0) -> TrainOptions:
         If a device, precision or share is none, the GPU asked for is not there, or an encoder that starts
         from nothing would be frozen.
     """
-    for name in ("occluder_share", "damage_share", "wild_share", "final_share", "teacher_share", "gentle"):
+    shares = ("occluder_share", "damage_share", "scene_share", "wild_share", "final_share", "teacher_share")
+    for name in (*shares, "gentle"):
         if not 0 <= getattr(options, name) <= 1:
             raise ValueError(f"--{name.replace('_', '-')} {getattr(options, name):g}: choose from 0 to 1")
     if options.encoder == NO_ENCODER and options.init is None and options.frozen_blocks:

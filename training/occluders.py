@@ -10,6 +10,7 @@ import numpy as np
 
 from landmarks.arrays import Pixels
 from training.cutouts import OccluderBank
+from training.drawn import add_hat, food_layer, phone_layer, veil_layer
 from training.glasses import add_clear_glasses, sunglasses_layer
 from training.hair import strands_layer, wig_layer
 from training.layers import Crop, affine, composite, face_extent, place, shading, warp_layer
@@ -204,21 +205,27 @@ LayerMaker = Callable[[Crop, OccluderBank, np.random.Generator], Pixels | None]
 
 
 LAYER_MAKERS: tuple[tuple[LayerMaker, float], ...] = (
-    (arm_layer, 0.26),
-    (object_layer, 0.12),
-    (sunglasses_layer, 0.13),
-    (medical_mask_layer, 0.14),
-    (microphone_layer, 0.07),
+    (arm_layer, 0.20),
+    (object_layer, 0.10),
+    (sunglasses_layer, 0.11),
+    (medical_mask_layer, 0.12),
+    (microphone_layer, 0.06),
     (bar_layer, 0.03),
     (strands_layer, 0.04),
-    (wig_layer, 0.12),
-    (head_layer, 0.09),
+    (wig_layer, 0.10),
+    (head_layer, 0.08),
+    (phone_layer, 0.07),
+    (food_layer, 0.06),
+    (veil_layer, 0.03),
 )
 """What is pasted, and how often (shares of all pastes)."""
 
 
 CLEAR_GLASSES_SHARE = 0.12
 """Of all crops, so many get clear glasses, whatever else is pasted."""
+
+HAT_SHARE = 0.08
+"""Of the crops with something pasted, so many get a hat before it."""
 
 
 def paste_occluders(crop: Crop, bank: OccluderBank, rng: np.random.Generator, *, share: float = 0.55) -> Crop:
@@ -239,6 +246,8 @@ def paste_occluders(crop: Crop, bank: OccluderBank, rng: np.random.Generator, *,
         crop = add_clear_glasses(crop, rng)
     if rng.random() >= share:
         return crop
+    if rng.random() < HAT_SHARE:
+        crop = add_hat(crop, bank, rng)
     makers = [maker for maker, _ in LAYER_MAKERS]
     shares = np.array([weight for _, weight in LAYER_MAKERS])
     for _ in range(1 if rng.random() < 0.7 else 2):

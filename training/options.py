@@ -53,7 +53,7 @@ class TrainOptions:
         Decay of the averaged weights a step; those are the ones evaluated and exported.
     seed
         Seed of everything; a step's crops depend on it, on the step and on the process only.
-    occluder_share, damage_share, wild_share
+    occluder_share, damage_share, scene_share, wild_share
         See `AugmentOptions`.
     gentle
         Those shares are multiplied by this in the last `final_share` of the budget, 0..1.
@@ -90,6 +90,7 @@ class TrainOptions:
     ema_decay: float = 0.998
     occluder_share: float = 0.55
     damage_share: float = 0.75
+    scene_share: float = 0.2
     wild_share: float = 0.5
     gentle: float = 1.0
     seed: int = 20180515
