@@ -6,6 +6,7 @@ import math
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from landmarks.arrays import Float32Array, Pixels
 from training.cutouts import OccluderBank
@@ -177,9 +178,10 @@ def _pattern(shape_hw: tuple[int, int], bank: OccluderBank, rng: np.random.Gener
 
 def _cloth(shape_hw: tuple[int, int], bank: OccluderBank, rng: np.random.Generator) -> Pixels:
     """Draw cloth (h, w, 3) with soft folds; much of it black."""
-    surface = (
-        _pattern(shape_hw, bank, rng) if rng.random() < 0.6 else np.full((*shape_hw, 3), rng.uniform(5, 45))
-    )
+    if rng.random() < 0.6:
+        surface = _pattern(shape_hw, bank, rng)
+    else:
+        surface = np.full((*shape_hw, 3), rng.uniform(5, 45), np.float32)
     folds = rng.normal(1, rng.uniform(0.03, 0.2), (int(rng.integers(3, 12)), int(rng.integers(3, 12))))
     shade = cv2.resize(folds.astype(np.float32), (shape_hw[1], shape_hw[0]), interpolation=cv2.INTER_CUBIC)
     return _pixels(surface * shade[:, :, None])
@@ -202,7 +204,8 @@ def _slope(height: int, width: int, rng: np.random.Generator) -> Float32Array:
     )
 
 
-def _pixels(colour: Float32Array) -> Pixels:
+def _pixels(colour: npt.NDArray[np.floating]) -> Pixels:
+    """Return colours as pixels, what is too dark or bright cut off."""
     return np.ascontiguousarray(np.clip(colour, 0, 255), np.uint8)
 
 
@@ -249,9 +252,8 @@ def _cup(bank: OccluderBank, rng: np.random.Generator) -> Pixels:
         top, bottom = sorted(rng.uniform(0.1, 1.0, 2))
         colour[round(top * height) : round(bottom * height)] = _colour(rng)
     turn = np.cos(np.linspace(-1.2, 1.2, width) + rng.uniform(-0.7, 0.7))[None, :, None]
-    colour = colour * (rng.uniform(0.5, 0.8) + 0.45 * turn)
+    picture = _pixels(colour * (rng.uniform(0.5, 0.8) + 0.45 * turn))
     ring = ((width / 2 - 0.5, rim), (float(width - 1), 2 * rim), 0.0)
-    picture = _pixels(colour)
     if rng.random() < 0.6:
         cv2.ellipse(picture, ring, tuple(float(value) for value in _colour(rng)), -1, cv2.LINE_AA)
     return np.dstack([picture, alpha])
@@ -276,5 +278,5 @@ def _round_thing(rng: np.random.Generator) -> Pixels:
     ball = 1 - rng.uniform(0.1, 0.5) * np.clip(xs**2 + ys**2, 0, 1)[:, :, None]
     specks = rng.normal(1, rng.uniform(0.0, 0.15), (height // 4, width // 4)).astype(np.float32)
     specks = np.asarray(cv2.resize(specks, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
-    colour = colour * ball * _slope(height, width, rng) * specks[:, :, None]
-    return np.dstack([_pixels(colour), alpha])
+    lit = colour * ball * _slope(height, width, rng) * specks[:, :, None]
+    return np.dstack([_pixels(lit), alpha])

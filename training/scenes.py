@@ -68,7 +68,8 @@ def add_grain(light: Float32Array, rng: np.random.Generator, sigma: float) -> Pi
         grain = np.asarray(cv2.resize(grain, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
         grain = grain.reshape(height, width, channels)
     shot = rng.uniform(0.02, 0.25) * sigma * np.maximum(light, 0)
-    return np.clip(light + grain * np.sqrt(sigma**2 + shot), 0, 255).round().astype(np.uint8)
+    noisy = light + grain * np.sqrt(sigma**2 + shot)
+    return np.asarray(np.clip(noisy, 0, 255).round(), np.uint8)
 
 
 def _head_shadow(

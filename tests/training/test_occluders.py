@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.training.synthetic import HAIR, face_points, make_bank, make_crop, write_prepared
 from training.cutouts import HairCutout, OccluderBank, read_hair, read_heads, read_occluders
+from training.drawn import add_hat, over
 from training.glasses import add_clear_glasses, reflect
 from training.hair import MIRRORED_POINTS, fit_affine, wig_layer
 from training.layers import COVERED_ALPHA, composite
@@ -75,6 +76,59 @@ def test_clear_glasses_change_pixels_but_never_the_mask(seed: int) -> None:
     assert (worn.image != crop.image).any()
     far = cv2.dilate(crop.face, np.ones((3, 3), np.uint8)) == 0
     np.testing.assert_array_equal(worn.image[far], crop.image[far])
+
+
+def test_a_hat_covers_what_is_above_its_edge_and_shades_what_is_below() -> None:
+    crop, bank = make_crop(), make_bank(np.random.default_rng(0))
+    covered, shaded = 0, 0
+    for seed in range(20):
+        worn = add_hat(crop, bank, np.random.default_rng(seed))
+        assert (worn.face <= crop.face).all()
+        np.testing.assert_array_equal(worn.face[80:], crop.face[80:])
+        assert worn.face[58, 58] or worn.face[70, 64], "eyes and nose are never both hidden"
+        hidden = (worn.face == 0) & (crop.face > 0)
+        assert (worn.weight[hidden] == 255).all()
+        covered += int(hidden.sum() > 100)
+        skin = worn.face > 127
+        shaded += int((worn.image[skin].astype(int) < crop.image[skin].astype(int) - 20).any())
+    assert covered >= 5 and shaded >= 5
+
+
+def test_without_landmarks_no_hat_is_worn() -> None:
+    crop = replace(make_crop(), points=None)
+    assert add_hat(crop, make_bank(np.random.default_rng(0)), np.random.default_rng(1)) is crop
+
+
+def test_veils_leave_eyes_free_and_hide_the_mouth() -> None:
+    rng = np.random.default_rng(6)
+    makers = {maker.__name__: maker for maker in MAKERS}
+    crop, bank = make_crop(), make_bank(rng)
+    for _ in range(12):
+        layer = makers["veil_layer"](crop, bank, rng)
+        assert layer is not None
+        worn = composite(crop, layer)
+        assert worn.face[90, 64] == 0 and worn.face[57, 50] and worn.face[57, 78]
+
+
+def test_food_hides_the_mouth_more_often_than_the_brows() -> None:
+    rng = np.random.default_rng(7)
+    makers = {maker.__name__: maker for maker in MAKERS}
+    crop, bank = make_crop(), make_bank(rng)
+    hidden = np.zeros(2, int)
+    for _ in range(30):
+        layer = makers["food_layer"](crop, bank, rng)
+        assert layer is not None
+        face = composite(crop, layer).face
+        hidden += [face[90, 64] == 0, face[48, 64] == 0]
+    assert hidden[0] > 2 * hidden[1]
+
+
+def test_a_layer_over_another_keeps_what_it_does_not_cover() -> None:
+    below, above = np.zeros((2, 4, 4, 4), np.uint8)
+    below[:, :3] = (10, 20, 30, 255)
+    above[:, 2:] = (200, 100, 50, 255)
+    laid = over(below, above)
+    np.testing.assert_array_equal(laid[0], [(10, 20, 30, 255)] * 2 + [(200, 100, 50, 255)] * 2)
 
 
 def test_pasting_repeats_by_seed_and_leaves_its_argument_alone() -> None:
