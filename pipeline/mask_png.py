@@ -2,11 +2,12 @@
 
 A general encoder looks at every byte of a map, and packs a megabyte of zeros in a millisecond. Here empty
 rows at the top and the bottom are put together from a block that was packed once, and only the rows between
-them are packed.
+them are packed. Readers know the block again and count its zeros without inflating them.
 """
 
 from __future__ import annotations
 
+import functools
 import struct
 import zlib
 from typing import Any
@@ -99,6 +100,58 @@ def _packed_zeros() -> bytes:
 
 _ZEROS = _packed_zeros()
 """`_ZEROS_BYTES` zeros, ending on a whole byte and referred to by nothing that follows."""
+
+
+_LONGEST_START_BYTES = 4 * len(_ZEROS)
+_END = b"\x01\x00\x00\xff\xff"
+"""An empty last block (RFC 1951, 3.2.4)."""
+
+
+def inflate_rows(stream: bytes, count: int) -> tuple[int, bytes]:
+    """Inflate the beginning of a zlib stream; empty rows at the top of a map of ours are only counted.
+
+    Parameters
+    ----------
+    stream
+        RFC 1950, whoever has packed it. Its own sum of all bytes is not looked at where it is not read to its
+        end: damage is for the sums of the file's chunks to tell.
+    count
+        How many bytes are wanted.
+
+    Returns
+    -------
+    tuple of int and bytes
+        How many zeros the bytes begin with, at least, up to ``count``; and what follows them, up to ``count``
+        bytes in all, less where the stream ends before.
+
+    Raises
+    ------
+    zlib.error
+        It is damaged.
+    """
+    at = stream.find(_ZEROS, len(_DEFLATE_32K), _LONGEST_START_BYTES)
+    zeros = _zeros_of(stream[len(_DEFLATE_32K) : at]) if at > 0 and stream.startswith(_DEFLATE_32K) else None
+    if zeros is None:
+        return 0, zlib.decompressobj().decompress(stream, count) if count else b""
+    while stream.startswith(_ZEROS, at):
+        at += len(_ZEROS)
+        zeros += _ZEROS_BYTES
+    if zeros >= count:
+        return count, b""
+    rest = zlib.decompressobj(-zlib.MAX_WBITS, zdict=bytes(1 << zlib.MAX_WBITS))
+    return zeros, rest.decompress(stream[at:], count - zeros)
+
+
+@functools.lru_cache(maxsize=4096)
+def _zeros_of(start: bytes) -> int | None:
+    """How many zeros the start of a stream holds; None if it holds others, or ends within a block."""
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        content = inflater.decompress(start + _END)
+    except zlib.error:
+        return None
+    whole = inflater.eof and not inflater.unused_data and not any(content)
+    return len(content) if whole else None
 
 
 class _Packer:

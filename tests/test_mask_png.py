@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.deep.png import png_chunks
-from pipeline.mask_png import LONGEST_SIDE_PX, encode_map
+from pipeline.mask_png import LONGEST_SIDE_PX, encode_map, inflate_rows
 
 
 def check(numbers: NDArray[Any]) -> bytes:
@@ -93,3 +93,109 @@ def test_sides_up_to_what_readers_take() -> None:
 def test_what_is_no_map_is_refused(numbers: NDArray[np.uint8]) -> None:
     with pytest.raises(ValueError, match=r"numbers: expected \(H, W\) uint8 or uint16"):
         encode_map(numbers)
+
+
+def stream_of(numbers: NDArray[Any]) -> bytes:
+    encoded = encode_map(numbers)
+    assert encoded is not None
+    return dict(png_chunks(encoded))[b"IDAT"][8:-4]
+
+
+def check_beginnings(stream: bytes, counts: list[int]) -> list[int]:
+    """Compare with what zlib inflates; returns how many zeros were only counted."""
+    counted = []
+    for count in counts:
+        zeros, content = inflate_rows(stream, count)
+        assert bytes(zeros) + content == zlib.decompressobj().decompress(stream)[:count]
+        counted.append(zeros)
+    return counted
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    width=st.integers(1, 1500),
+    first=st.integers(0, 399),
+    rows=st.integers(1, 400),
+    share=st.floats(0, 1),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_beginnings_are_what_zlib_inflates(
+    width: int, first: int, rows: int, share: float, seed: int
+) -> None:
+    numbers = np.zeros((400, width), np.uint8)
+    part = numbers[first : first + rows]
+    part[:] = np.random.default_rng(seed).integers(0, 2, part.shape, np.uint8)
+    check_beginnings(stream_of(numbers), [int(share * 400 * (width + 1))])
+
+
+def test_empty_rows_at_the_top_are_counted_not_inflated() -> None:
+    numbers = np.zeros((480, 640), np.uint8)
+    numbers[240:300, 300:360] = 1
+    whole = 480 * 641
+    assert check_beginnings(stream_of(numbers), [0, 1, 100 * 641, 300 * 641, whole]) == [
+        0,
+        1,
+        100 * 641,
+        240 * 641,
+        240 * 641,
+    ]
+    assert check_beginnings(stream_of(numbers[:0:-1] * 0), [479 * 641]) == [479 * 641]
+    assert check_beginnings(stream_of(numbers[240:]), [240 * 641]) == [0]
+
+
+PACKER = zlib.compressobj(6, zlib.DEFLATED, -15, 6, zlib.Z_RLE)
+BLOCK = PACKER.compress(bytes(1 << 16)) + PACKER.flush(zlib.Z_FULL_FLUSH)
+"""What 65,536 zeros of empty rows are packed to."""
+
+
+def stored(content: bytes, last: bool = False) -> bytes:
+    size = len(content)
+    return bytes([last]) + size.to_bytes(2, "little") + (size ^ 0xFFFF).to_bytes(2, "little") + content
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        stored(b""),
+        stored(bytes(5)),
+        stored(b"\x02\x01"),
+        stored(bytes(7)) + stored(b"\x01"),
+        b"\x00\xa5\x00\x5a\xff",
+    ],
+    ids=["at once", "zeros", "others", "zeros and others", "within a block"],
+)
+def test_streams_of_others_with_the_same_block(start: bytes) -> None:
+    """Only where a block of zeros is one, and nothing but zeros comes before, is it counted."""
+    end = stored(b"\x03" * 300, last=True)
+    packer = zlib.decompressobj(-15)
+    content = packer.decompress(start + BLOCK + end)
+    within = start == b"\x00\xa5\x00\x5a\xff"
+    if within:  # a stored block of 165 bytes, in which ours lies as pixels do
+        content = BLOCK + bytes(165 - len(BLOCK)) + b"\x03" * 300
+        stream = b"\x78\x01" + start + BLOCK + bytes(165 - len(BLOCK)) + end
+    else:
+        assert len(content) > 1 << 16
+        stream = b"\x78\x01" + start + BLOCK + end
+    stream += zlib.adler32(content).to_bytes(4)
+    assert zlib.decompress(stream) == content
+    counted = check_beginnings(stream, [len(content), 3, len(content) - 9])
+    assert any(counted) == (not within and not any(content[:20]))
+
+
+def test_a_stream_that_refers_back_into_the_zeros() -> None:
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15, 9, zlib.Z_DEFAULT_STRATEGY, bytes(32768))
+    content = bytes(1 << 16) + b"\x01" * 40 + bytes(3000) + b"\x01" * 40
+    rest = packer.compress(content[1 << 16 :]) + packer.flush()
+    stream = b"\x78\x01" + BLOCK + rest + zlib.adler32(content).to_bytes(4)
+    assert zlib.decompress(stream) == content
+    assert any(check_beginnings(stream, [len(content), 70_000]))
+
+
+def test_damaged_streams_are_refused() -> None:
+    numbers = np.zeros((480, 640), np.uint8)
+    numbers[240:400] = np.random.default_rng(0).integers(0, 2, (160, 640), np.uint8)
+    stream = stream_of(numbers)
+    after = stream.rindex(BLOCK) + len(BLOCK)
+    for at in (0, 2, after):  # a kind of block that there is not, and a head of nothing
+        with pytest.raises(zlib.error):
+            inflate_rows(stream[:at] + b"\x07" + stream[at + 1 :], 400 * 641)

@@ -141,12 +141,12 @@ class Coco(Format):
         if instance.score is not None:
             annotation["score"] = instance.score
         if instance.landmarks is not None:
-            keypoints = [
-                value
-                for x, y in instance.landmarks.tolist()
-                for value in ((x, y, 2) if 0 <= x < width and 0 <= y < height else (0, 0, 0))
-            ]
-            annotation |= {"keypoints": keypoints, "num_keypoints": keypoints[2::3].count(2)}
+            points = instance.landmarks
+            inside = ((points >= 0) & (points < (width, height))).all(axis=1)
+            keypoints = np.full((len(points), 3), 2, points.dtype)
+            keypoints[:, :2] = points
+            keypoints[~inside] = 0
+            annotation |= {"keypoints": keypoints.ravel().tolist(), "num_keypoints": int(inside.sum())}
         if photo.frame is not None:
             annotation["video_id"] = photo.frame.clip.number
             if instance.track_id is not None:

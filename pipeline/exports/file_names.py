@@ -30,7 +30,8 @@ class FileNames:
 
     def path(self, record: Mapping[str, Any]) -> str:
         """Absolute path of a photograph; bytes that are no UTF-8 are surrogate escapes."""
-        return str(Path(self._working_directory, recorded_path(record)))
+        joined = os.path.join(self._working_directory, recorded_path(record))  # noqa: PTH118 - pathlib is slow
+        return str(Path(joined)) if "/." in joined or "//" in joined or joined[-1] == "/" else joined
 
     def name(self, record: Mapping[str, Any]) -> str:
         r"""Name of a photograph, with ``/``; what is no text is shown as ``\x..``.

@@ -44,7 +44,7 @@ def photo_masks(directory: Path, record: Mapping[str, Any]) -> tuple[dict[int, M
         turn = masks_turn(record)
         return {
             int(face["number"]): crop_mask(
-                directory / face["files"]["crop_masks"], face, turn, (width, height)
+                f"{directory}/{face['files']['crop_masks']}", face, turn, (width, height)
             )
             for face in faces
         }, False
@@ -55,7 +55,7 @@ def photo_masks(directory: Path, record: Mapping[str, Any]) -> tuple[dict[int, M
             f"{directory}: nothing there tells the faces of {record['name']} apart; run it again with "
             "output.instances: true, and output.crop_masks: true where faces overlap"
         )
-    picture = MapFile(directory / files_of[kind])
+    picture = MapFile(f"{directory}/{files_of[kind]}")
     check_size(directory, record, picture.size_wh, "instance map" if kind == "instances" else "mask")
     if kind == "masks":
         return masks_of_map(record, lambda boxes: [(part > 127) * 1 for part in picture.windows(boxes)])
@@ -91,7 +91,9 @@ def check_size(directory: Path, record: Mapping[str, Any], size_wh: tuple[int, i
         )
 
 
-def crop_mask(path: Path, face: Mapping[str, Any], turn: int, upright_wh: tuple[int, int]) -> MaskWindow:
+def crop_mask(
+    path: Path | str, face: Mapping[str, Any], turn: int, upright_wh: tuple[int, int]
+) -> MaskWindow:
     """The mask of a crop, put where the crop came from; upright.
 
     Parameters
@@ -127,11 +129,11 @@ def crop_mask(path: Path, face: Mapping[str, Any], turn: int, upright_wh: tuple[
 
 def _any_overlap(boxes: list[Box]) -> bool:
     """Whether any two boxes share a pixel."""
-    ordered = sorted(boxes, key=lambda box: box.x)
-    for index, box in enumerate(ordered):
-        for other in ordered[index + 1 :]:
-            if other.x >= box.x_max:
+    ordered = sorted((box.x, box.x_max, box.y, box.y_max) for box in boxes if box.area)
+    for index, (_, x_max, y, y_max) in enumerate(ordered):
+        for other_x, _, other_y, other_y_max in ordered[index + 1 :]:
+            if other_x >= x_max:
                 break
-            if box.intersection(other).area:
+            if other_y < y_max and y < other_y_max:
                 return True
     return False

@@ -99,12 +99,14 @@ def test_no_map_of_a_run_is_decoded_as_a_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[np.generic]
 ) -> None:
     monkeypatch.setattr(cv2, "imdecode", None)
-    picture, path = np.zeros((300, 400), kind), tmp_path / "a.png"
-    picture[60:90, 50:80], picture[75:130, 70:200] = 1, 2
+    picture, path = np.zeros((700, 400), kind), tmp_path / "a.png"
+    picture[460:490, 50:80], picture[475:530, 70:200] = 1, 2
     path.write_bytes(encode_picture(".png", picture))
-    for box in (Box(40, 50, 200, 90), Box(0, 0, 400, 300), Box(60, 70, 30, 40), Box(0, 200, 9, 50)):
-        [part] = MapFile(path).windows([box])
-        assert np.array_equal(part, picture[box.y : box.y_max, box.x : box.x_max])
+    boxes = [Box(40, 450, 200, 90), Box(0, 0, 400, 700), Box(60, 470, 30, 40), Box(0, 600, 9, 50)]
+    boxes += [Box(0, 10, 400, 40), Box(50, 440, 40, 18)]
+    for several in (*([box] for box in boxes), boxes, boxes[::-1]):
+        for box, part in zip(several, MapFile(path).windows(several), strict=True):
+            assert np.array_equal(part, picture[box.y : box.y_max, box.x : box.x_max])
 
 
 def test_maps_of_fewer_bits_and_palettes_are_left_to_the_decoder(tmp_path: Path) -> None:
