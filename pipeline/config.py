@@ -193,7 +193,7 @@ class VideoConfig(_Section):
     search_every: Positive = 10
     fill_seconds: Annotated[float, Field(ge=0, le=10)] = 0.5
     steady: Annotated[float, Field(ge=0, le=10)] = 1.0
-    average_frames: Annotated[int, Field(ge=0, le=4, strict=True)] = 2
+    average_frames: Annotated[int, Field(ge=0, le=4, strict=True)] = 3
     format: Literal["ffv1", "png", "h264", "prores4444"] = "ffv1"
     lms: bool = True
     camera_seconds: Annotated[float, Field(gt=0, le=86400)] = 10.0

@@ -3,6 +3,9 @@
 Crops move with the face, so what is left between two of them is small; it is found by optical flow on what
 the network sees. Where a head turns quickly, its landmarks say most of the way beforehand. A neighbour has a
 say where it shows the same thing: not behind a hand that has come in.
+
+The nearest frames are carried on the network's grid, those beyond them on one of half its sides, which costs
+a quarter and is as good: the edge itself lies where this frame and the nearest ones see it.
 """
 
 from __future__ import annotations
@@ -17,16 +20,16 @@ import numpy as np
 
 from landmarks.arrays import Float32Array, Float64Array, Pixels
 from pipeline.scores import CropScores
-from pipeline.video.flow import chained, flow_between, flow_from, places, sampled
+from pipeline.video.flow import chained, flow_between, flow_from, places, resized, sampled
 
-LOOK_DIFFERENCE = 10.0
+LOOK_DIFFERENCE = 12.0
 """Difference in grey, 0-255, at which a neighbour's weight has fallen to 1/e."""
 
 MARGIN_LIMIT = 8.0
 """Scores beyond this are as sure as can be; without a limit one frame's extremes would outvote the others."""
 
-_BLUR_PX = 5
-_BEYOND = 1e4  # grey of what lies beyond a neighbour's edge: like nothing
+_BLUR_PX, _COARSE_BLUR_PX = 5, 3
+_BEYOND = (1e4, 0.0)  # grey and margin of what lies beyond a neighbour's edge: like nothing
 _serials = count()
 
 
@@ -49,6 +52,7 @@ class Scored:
     points: Float64Array | None = None
     _serial: int = field(default_factory=lambda: next(_serials), repr=False)
     _ways: dict[int, Float32Array] = field(default_factory=dict, repr=False)
+    _coarse_ways: dict[int, Float32Array] = field(default_factory=dict, repr=False)
 
     @cached_property
     def layers(self) -> Float32Array:
@@ -56,11 +60,25 @@ class Scored:
         limited = np.clip(self.scores.margin, -MARGIN_LIMIT, MARGIN_LIMIT)
         return np.stack([self.grey.astype(np.float32), limited], axis=-1)
 
+    @cached_property
+    def coarse_layers(self) -> Float32Array:
+        """The same on a grid of half the sides."""
+        size_wh = [max(side // 2, 1) for side in self.scores.grid_size_wh]
+        return np.asarray(cv2.resize(self.layers, size_wh, interpolation=cv2.INTER_AREA), np.float32)
+
     def way_to(self, other: Scored) -> Float32Array:
         """The motion to another one, found once: a frame's neighbours go the same way a frame later."""
         flow = self._ways.get(other._serial)
         if flow is None:
             flow = self._ways[other._serial] = self._flow_to(other)
+        return flow
+
+    def coarse_way_to(self, other: Scored) -> Float32Array:
+        """The same on the grid of `coarse_layers`."""
+        flow = self._coarse_ways.get(other._serial)
+        if flow is None:
+            height, width = self.coarse_layers.shape[:2]
+            flow = self._coarse_ways[other._serial] = resized(self.way_to(other), (width, height))
         return flow
 
     def _flow_to(self, other: Scored) -> Float32Array:
@@ -102,33 +120,62 @@ def averaged(now: Scored, neighbours: Mapping[int, Scored]) -> CropScores:
     CropScores
         On the grid of ``now``.
     """
-    total = np.ones(now.grey.shape, np.float32)
-    margin = now.layers[..., 1]
+    near, far = _Sum(now.layers, _BLUR_PX), _Sum(now.coarse_layers, _COARSE_BLUR_PX)
     for direction in (-1, 1):
         flow: Float32Array | None = None
         last = now
         for step in count(1):
             other = neighbours.get(direction * step)
-            if other is None or not _comparable(other, now):
+            if other is None or not _comparable(other, last):
                 break
-            onward = last.way_to(other)
-            flow = onward if flow is None else chained(flow, onward)
-            there = sampled(other.layers, places(flow), outside=_BEYOND)
-            weight = _agreement(now.layers[..., 0], there[..., 0])
-            margin = margin + weight * np.clip(there[..., 1], -MARGIN_LIMIT, MARGIN_LIMIT)
-            total = total + weight
+            onward = last.coarse_way_to(other)
+            if flow is None:
+                near.add(other.layers, last.way_to(other))
+                flow = onward
+            else:
+                flow = chained(flow, onward)
+                far.add(other.coarse_layers, flow)
             last = other
-    return replace(now.scores, margin=np.asarray(margin / total, np.float32))
+    sums = near.sums + cv2.resize(far.sums, now.scores.grid_size_wh, interpolation=cv2.INTER_LINEAR)
+    margin = (now.layers[..., 1] + sums[..., 1]) / (1 + sums[..., 0])
+    return replace(now.scores, margin=np.asarray(margin, np.float32))
 
 
-def _comparable(other: Scored, now: Scored) -> bool:
-    return other.grey.shape == now.grey.shape and other.scores.crop.turn == now.scores.crop.turn
+class _Sum:
+    """What neighbours say of one frame's pixels, on one grid.
+
+    Parameters
+    ----------
+    layers
+        The frame's own.
+    blur_px
+        Side of the squares whose mean difference decides how much a neighbour may say.
+    """
+
+    def __init__(self, layers: Float32Array, blur_px: int) -> None:
+        self._grey = np.ascontiguousarray(layers[..., 0])
+        self._blur_px = blur_px
+        self._weight = np.zeros_like(self._grey)
+        self._margin = np.zeros_like(self._grey)
+
+    @property
+    def sums(self) -> Float32Array:
+        """(h, w, 2) float32: weights, and weighted margins."""
+        return np.asarray(cv2.merge([self._weight, self._margin]), np.float32)
+
+    def add(self, layers: Float32Array, flow: Float32Array) -> None:
+        """Add a neighbour to which the flow leads."""
+        grey, margin = cv2.split(sampled(layers, places(flow), outside=_BEYOND))
+        difference = cv2.blur(cv2.absdiff(self._grey, grey), (self._blur_px, self._blur_px))
+        weight = cv2.exp(cv2.multiply(difference, difference, scale=-1 / LOOK_DIFFERENCE**2))
+        cv2.accumulate(weight, self._weight)
+        cv2.accumulateProduct(weight, margin, self._margin)
 
 
-def _agreement(grey: Float32Array, there: Float32Array) -> Float32Array:
-    """Weight 0-1 of a neighbour at every pixel: does it show the same there; 0 beyond its edge."""
-    difference = np.asarray(cv2.blur(cv2.absdiff(grey, there), (_BLUR_PX, _BLUR_PX)), np.float32)
-    return np.asarray(cv2.exp(-((difference / np.float32(LOOK_DIFFERENCE)) ** 2)), np.float32)
+def _comparable(other: Scored, one: Scored) -> bool:
+    """Whether one's grid can be carried to the other's: landmarks lead the way where crops lie otherwise."""
+    led = one.points is not None and other.points is not None
+    return other.grey.shape == one.grey.shape and (led or other.scores.crop.turn == one.scores.crop.turn)
 
 
 def _similarity(first: Float64Array, second: Float64Array) -> Float64Array:

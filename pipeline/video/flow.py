@@ -63,7 +63,9 @@ def flow_from(guess: Float64Array, first: Pixels, second: Pixels) -> Float32Arra
     return np.asarray(rest @ linear.T + shift, np.float32) - grid
 
 
-def carried(array: NDArray[Any], flow: Float32Array, *, outside: float = 0.0) -> NDArray[Any]:
+def carried(
+    array: NDArray[Any], flow: Float32Array, *, outside: float | tuple[float, ...] = 0.0
+) -> NDArray[Any]:
     """An array of the second picture as it lies in the first: ``result[p] = array[p + flow[p]]``, linear.
 
     Parameters
@@ -73,7 +75,7 @@ def carried(array: NDArray[Any], flow: Float32Array, *, outside: float = 0.0) ->
     flow
         (h, w, 2) of `flow_between`.
     outside
-        What comes from beyond the edge.
+        What comes from beyond the edge: of every channel, or one value each.
     """
     return sampled(array, places(flow), outside=outside)
 
@@ -83,10 +85,12 @@ def places(flow: Float32Array) -> Float32Array:
     return _grid(*flow.shape[:2]) + flow
 
 
-def sampled(array: NDArray[Any], at: Float32Array, *, outside: float = 0.0) -> NDArray[Any]:
+def sampled(
+    array: NDArray[Any], at: Float32Array, *, outside: float | tuple[float, ...] = 0.0
+) -> NDArray[Any]:
     """An array at the `places` of another grid, linear; arguments are as of `carried`."""
     nothing: Any = None  # the second of two maps, which are one here
-    beyond = (outside,) * 4
+    beyond = outside if isinstance(outside, tuple) else (outside,) * 4
     return np.asarray(
         cv2.remap(array, at, nothing, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=beyond)
     )
@@ -95,6 +99,13 @@ def sampled(array: NDArray[Any], at: Float32Array, *, outside: float = 0.0) -> N
 def chained(first: Float32Array, second: Float32Array) -> Float32Array:
     """The flow over two steps: from one picture to the next, and from there on."""
     return np.asarray(first + carried(second, first), np.float32)
+
+
+def resized(flow: Float32Array, size_wh: tuple[int, int]) -> Float32Array:
+    """The same motion on a grid of another size, in pixels of that."""
+    height, width = flow.shape[:2]
+    scale = np.array([size_wh[0] / width, size_wh[1] / height], np.float32)
+    return np.asarray(cv2.resize(flow, size_wh, interpolation=cv2.INTER_AREA) * scale, np.float32)
 
 
 @cache

@@ -76,7 +76,7 @@ def test_a_quick_turn_is_averaged_where_it_has_gone() -> None:
     neighbours = {
         place: turned_face(at, knows_landmarks=True) for place, at in zip((-1, 1), others, strict=True)
     }
-    now.scores.margin[74:86, 60:68] = -2  # seen by this frame alone
+    now.scores.margin[58:70, 58:70] = -2  # seen by this frame alone
     steady = averaged(now, neighbours).margin
     middle = np.zeros((128, 128), bool)
     middle[40:88, 30:98] = True
@@ -89,6 +89,20 @@ def test_flicker_is_outvoted_by_neighbours_that_have_moved() -> None:
     steady = averaged(face(0, hole), {-1: face(-6, blob(46)), 1: face(6, blob(34))})
     assert (steady.margin[56:69, 56:69] > 0).all()
     assert ((steady.margin > 0) == (blob(40) > 0)).mean() > 0.985
+
+
+def test_frames_beyond_the_nearest_are_carried_as_exactly() -> None:
+    """A hole that three frames have, and the four around them have not."""
+    margins = {step: blob(40 - 5 * step) for step in range(-3, 4)}
+    for step in (-1, 0, 1):
+        margins[step][55:70, 55 - 5 * step : 70 - 5 * step] = -2
+    faces = {step: face(5 * step, margin) for step, margin in margins.items()}
+    now = faces.pop(0)
+    steady = averaged(now, faces)
+    assert ((steady.margin > 0) == (blob(40) > 0)).mean() > 0.985
+    assert (steady.margin[56:69, 56:69] > 0).all()
+    without = averaged(now, {step: faces[step] for step in (-1, 1)})
+    assert (without.margin[57:68, 57:68] < 0).all()
 
 
 def test_a_neighbour_that_shows_something_else_has_no_say() -> None:
@@ -107,8 +121,24 @@ def test_the_way_to_the_second_neighbour_leads_through_the_first() -> None:
     np.testing.assert_allclose(alone.margin, np.clip(blob(40), -8, 8))
 
 
-def test_a_crop_that_lies_otherwise_is_left_out() -> None:
-    other = face(0, blob(80))
-    lying = FaceCrop(other.scores.crop.pixels, Box(0, 0, 128, 128), (128, 128), 1)
-    neighbour = Scored(CropScores(other.scores.margin, lying, (128, 128)), other.grey)
+def lying(one: Scored) -> Scored:
+    """The same face, its crop a quarter turn further counter-clockwise."""
+    pixels = np.ascontiguousarray(np.rot90(one.scores.crop.pixels))
+    margin = np.ascontiguousarray(np.rot90(one.scores.margin))
+    crop = FaceCrop(pixels, Box(0, 0, 128, 128), (128, 128), 1)
+    points = None if one.points is None else np.column_stack([one.points[:, 1], 127 - one.points[:, 0]])
+    return Scored(CropScores(margin, crop, (128, 128)), np.ascontiguousarray(np.rot90(one.grey)), points)
+
+
+def test_a_crop_that_lies_otherwise_is_left_out_where_no_landmarks_lead_to_it() -> None:
+    neighbour = lying(face(0, blob(80)))
     np.testing.assert_allclose(averaged(face(0, blob(40)), {1: neighbour}).margin, blob(40))
+
+
+def test_landmarks_lead_to_a_crop_that_lies_otherwise() -> None:
+    now, neighbour = turned_face(0, knows_landmarks=True), lying(turned_face(4, knows_landmarks=True))
+    now.scores.margin[58:70, 58:70] = -2  # seen by this frame alone
+    steady = averaged(now, {1: neighbour}).margin
+    middle = np.zeros((128, 128), bool)
+    middle[40:88, 30:98] = True
+    assert ((steady > 0) == (turned(0)[1] > 0))[middle].mean() > 0.98
