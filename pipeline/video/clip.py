@@ -28,6 +28,7 @@ from pipeline.files import printable
 from pipeline.images import file_sha256
 from pipeline.video.choosing import Census
 from pipeline.video.chunk_outputs import ChunkOutputs
+from pipeline.video.chunks import chunks_of
 from pipeline.video.finding import ChunkSearch, FrameFaces
 from pipeline.video.leavings import remove_numbered_files
 from pipeline.video.lines import found_frame, found_line, linked_frame, linked_line
@@ -67,17 +68,6 @@ def landmark_file(path: str, config: Config) -> str | None:
     return str(Path(path).with_suffix(".lms")) if read == BESIDE else read
 
 
-def chunk_count(timeline: Timeline, config: Config) -> int:
-    """Number of chunks of a clip."""
-    return -(-len(timeline) // config.video.chunk_frames)
-
-
-def chunk_range(timeline: Timeline, config: Config, chunk: int) -> range:
-    """Places of a chunk's frames."""
-    start = chunk * config.video.chunk_frames
-    return range(start, min(start + config.video.chunk_frames, len(timeline)))
-
-
 def begin(clip: Clip, config: Config, sha256: str) -> dict[str, Any]:
     """Stage ``probe``: write the timeline, and tell which parts are missing.
 
@@ -96,7 +86,7 @@ def begin(clip: Clip, config: Config, sha256: str) -> dict[str, Any]:
         )
         store.write("timeline", [timeline.to_json()])
     timeline = store.timeline()
-    chunks = range(chunk_count(timeline, config))
+    chunks = range(len(chunks_of(timeline, config.video.chunk_frames)))
     given = landmark_file(clip.task.path, config) is not None
     known = given or store.has("linked") or found_before(clip, config, sha256)
     chosen = config.faces.min_confidence == 0 or store.has("chosen")
@@ -114,7 +104,7 @@ def begin(clip: Clip, config: Config, sha256: str) -> dict[str, Any]:
 def find_chunk(clip: Clip, config: Config, store: Store, chunk: int, finder: Any) -> None:
     """Stage ``find``: search a chunk for faces."""
     timeline = store.timeline()
-    frames = chunk_range(timeline, config, chunk)
+    frames = chunks_of(timeline, config.video.chunk_frames)[chunk]
     search = ChunkSearch(finder, every=config.video.search_every, frame_seconds=timeline.frame_seconds)
     pictures = frames_of(clip, config, timeline, frames.start - 1, frames.stop)
     store.write("found", map(found_line, search.run(pictures, frames.start, frames.stop)), chunk)
@@ -135,10 +125,9 @@ def link_clip(clip: Clip, config: Config, store: Store, sha256: str) -> None:
 
     frames = counted()
     waiting = next(frames, None)
-    for chunk in range(chunk_count(timeline, config)):
-        stop = chunk_range(timeline, config, chunk).stop
+    for chunk, places in enumerate(chunks_of(timeline, config.video.chunk_frames)):
         lines: list[dict[str, Any]] = []
-        while waiting is not None and waiting.index < stop:
+        while waiting is not None and waiting.index < places.stop:
             lines.append(linked_line(waiting))
             waiting = next(frames, None)
         store.write("linked", lines, chunk)
@@ -157,7 +146,7 @@ def segment_chunk(
     """Stage ``segment``: masks of a chunk; ``engine`` goes into the manifest."""
     began = time.perf_counter()
     timeline = store.timeline()
-    frames = chunk_range(timeline, config, chunk)
+    frames = chunks_of(timeline, config.video.chunk_frames)[chunk]
     linked = next(store.read("linked"))
     around = config.video.average_frames
     wanted = next(store.read("chosen")) if config.faces.min_confidence else linked
@@ -212,7 +201,7 @@ def found_frames(
         next(lines)
         yield from map(found_frame, lines)
         return
-    for chunk in range(chunk_count(timeline, config)):
+    for chunk in range(len(chunks_of(timeline, config.video.chunk_frames))):
         yield from map(found_frame, store.read("found", chunk))
 
 
@@ -304,8 +293,7 @@ def _linked_around(
     reach = reach_seconds(config.video.steady)
     begin = timeline.seconds(max(frames.start - around, 0)) - reach
     end = timeline.seconds(min(frames.stop + around, len(timeline)) - 1) + reach
-    for chunk in range(chunk_count(timeline, config)):
-        places = chunk_range(timeline, config, chunk)
+    for chunk, places in enumerate(chunks_of(timeline, config.video.chunk_frames)):
         if timeline.seconds(places[-1]) < begin or timeline.seconds(places[0]) > end:
             continue
         for line in store.read("linked", chunk):

@@ -15,7 +15,8 @@ from pipeline.manifest.schema import Record, TrackEntry
 from pipeline.outputs import remove_outputs, write_atomically
 from pipeline.results import StageError
 from pipeline.video.chunk_outputs import sequence_kinds, stream_forms
-from pipeline.video.clip import chunk_count, found_before, found_header, landmark_file, no_frames
+from pipeline.video.chunks import chunks_of
+from pipeline.video.clip import found_before, found_header, landmark_file, no_frames
 from pipeline.video.joining import join_parts, sound_container
 from pipeline.video.leavings import possible_files
 from pipeline.video.lms import write_lms
@@ -46,7 +47,7 @@ def finish_clip(clip: Clip, config: Config, store: Store, sha256: str) -> Record
         A file can't be written.
     """
     timeline = store.timeline()
-    chunks = range(chunk_count(timeline, config))
+    chunks = range(len(chunks_of(timeline, config.video.chunk_frames)))
     tallies = [next(store.read("done", chunk)) for chunk in chunks]
     if not any(tally["decoded"] for tally in tallies):
         raise no_frames(clip)

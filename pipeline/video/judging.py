@@ -13,7 +13,8 @@ from typing import Any
 
 from pipeline.config import Config
 from pipeline.errors import EngineError, PhotoError
-from pipeline.video.clip import chunk_count, chunk_range, frames_of, planned_faces
+from pipeline.video.chunks import chunks_of
+from pipeline.video.clip import frames_of, planned_faces
 from pipeline.video.reader import Frame
 from pipeline.video.segmenting import Segmenter, crops_of
 from pipeline.video.steady import PlannedFace
@@ -24,7 +25,7 @@ from pipeline.video.task import Clip
 def judge_chunk(clip: Clip, config: Config, store: Store, chunk: int, segmenter: Segmenter) -> None:
     """Stage ``judge``: the confidence of some faces of every wanted track in a chunk."""
     timeline = store.timeline()
-    frames = chunk_range(timeline, config, chunk)
+    frames = chunks_of(timeline, config.video.chunk_frames)[chunk]
     planned = planned_faces(store, config, frames, 0, next(store.read("linked"))["wanted"])
     looked = looked_at(planned, frames, every=config.video.search_every)
     pictures = frames_of(clip, config, timeline, frames.start, frames.stop)
@@ -34,7 +35,7 @@ def judge_chunk(clip: Clip, config: Config, store: Store, chunk: int, segmenter:
 def choose_tracks(config: Config, store: Store) -> None:
     """Stage ``choose``: keep the wanted tracks that are not below ``faces.min_confidence``."""
     confidences: defaultdict[int, list[float]] = defaultdict(list)
-    for chunk in range(chunk_count(store.timeline(), config)):
+    for chunk in range(len(chunks_of(store.timeline(), config.video.chunk_frames))):
         for line in store.read("judged", chunk):
             confidences[line["track"]].append(line["confidence"])
     least = config.faces.min_confidence

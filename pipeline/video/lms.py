@@ -13,14 +13,14 @@ Every frame of the clip is there, with no faces where none were found. ``bbox`` 
 crop.
 
 protobuf's own library, which the tests compare with, would need descriptions of these messages made when the
-program runs, and says of a damaged file neither what is wrong nor where. It would save 0.2 seconds on a
-clip of 2,000 frames.
+program runs, and says of a damaged file neither what is wrong nor where.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from os import PathLike
 from pathlib import Path
 
@@ -129,17 +129,21 @@ def read_lms(path: str | PathLike[str]) -> tuple[list[LmsFrame], str]:
 def _face(face: LmsFace) -> bytes:
     box = face.box
     corners = _number(1, box.x) + _number(2, box.y) + _number(3, box.width) + _number(4, box.height)
-    points = b"".join(_message(3, _number(1, int(x)) + _number(2, int(y))) for x, y in face.points)
+    points = b"".join(_message(3, _number(1, x) + _number(2, y)) for x, y in face.points.tolist())
     return _number(1, face.id) + _message(2, corners) + points
 
 
+@lru_cache(maxsize=1 << 16)  # coordinates come again and again
 def _number(field: int, value: int) -> bytes:
     """A number with its key; proto3 leaves zeros out, and negative ones take ten bytes."""
     return b"" if value == 0 else varint_field(field, value % 2**64)
 
 
 def _message(field: int, body: bytes) -> bytes:
-    return length_tag(field, len(body)) + body
+    return _head(field, len(body)) + body
+
+
+_head = lru_cache(maxsize=1 << 10)(length_tag)
 
 
 def _read_frame(body: bytes) -> LmsFrame:

@@ -13,6 +13,9 @@ from pipeline.executors.tasks import Task
 from pipeline.manifest.digest import RESULTS_VERSION, result_digest
 from pipeline.video.store import Store
 
+CLIPS_VERSION = 1
+"""Raised by every change of the program that changes what clips give but not what photographs give."""
+
 
 @dataclass(frozen=True, slots=True)
 class Clip:
@@ -58,9 +61,10 @@ def clip_digests(config: Config, model_sha256: Mapping[str, str]) -> tuple[str, 
         64 hexadecimal digits each.
     """
     video = config.video.model_dump(mode="json", exclude={"clips", "animations", "camera_seconds"})
-    whole = [result_digest(config, model_sha256), video, config.landmarks.read]
+    whole = [CLIPS_VERSION, result_digest(config, model_sha256), video, config.landmarks.read]
     search = [
         RESULTS_VERSION,
+        CLIPS_VERSION,
         config.input.background,
         config.detector.model_dump(mode="json"),
         config.landmarks.model_dump(mode="json"),
