@@ -25,9 +25,12 @@ from pipeline.config import load_config
 from pipeline.files import path_argument
 from pipeline.images import read_photo
 from pipeline.runner import run
-from pipeline.video.writer import H264_PREVIEW, StreamWriter
+from pipeline.video.writer import Form, StreamWriter
 
 RATE = Fraction(25)
+FILM = Form("libx264", "yuv420p", ".nut", {"bf": "0", "crf": "22", "preset": "ultrafast"})
+"""How the clip is coded: a key frame every 250 frames, as x264 does unless it is told otherwise."""
+
 SIZES_WH = {"720p": (1280, 720), "1080p": (1920, 1080)}
 
 
@@ -107,7 +110,7 @@ def film(folder: Path, size_wh: tuple[int, int], frames: int) -> None:
     clip, photographs = folder / "clip", folder / "photographs"
     clip.mkdir(parents=True)
     photographs.mkdir()
-    with StreamWriter(clip / "clip.nut", H264_PREVIEW, size_wh, 1 / RATE, RATE) as writer:
+    with StreamWriter(clip / "clip.nut", FILM, size_wh, 1 / RATE, RATE) as writer:
         for index in range(frames):
             at = 2 * np.pi * index / 100
             centre = (380 + 50 * np.sin(at), 260 + 20 * np.cos(2 * at))

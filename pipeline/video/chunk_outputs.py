@@ -173,6 +173,8 @@ def track_numbers(
     wide
         Give uint16 rather than uint8.
     """
+    if not wide and instances.dtype == np.uint8 and list(tracks) == list(range(len(tracks))):
+        return np.asarray(instances, np.uint8)  # they are the numbers already
     table = np.zeros(len(tracks) + 1, np.uint16 if wide else np.uint8)
     table[1:] = np.asarray(tracks, np.int64) + 1
     if not wide and instances.dtype == np.uint8:

@@ -19,6 +19,7 @@ PLACES_AGREE = 0.7
 
 _THUMBNAIL_WH = (32, 18)
 _BINS = 6
+_COARSE = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,10 +44,11 @@ class Glance:
 def glance(pixels: NDArray[np.uint8]) -> Glance:
     """Take a glance at a frame, (H, W, 3) uint8 RGB."""
     height, width = pixels.shape[:2]
-    step = max(width // (2 * GREY_WIDTH_PX), 1)
     size_wh = (min(GREY_WIDTH_PX, width), max(round(height * min(GREY_WIDTH_PX / width, 1)), 1))
-    coarse_wh = (-(-width // step), -(-height // step))
-    coarse = cv2.resize(pixels, coarse_wh, interpolation=cv2.INTER_NEAREST) if step > 1 else pixels
+    coarse = pixels
+    if width >= _COARSE * GREY_WIDTH_PX:  # most pixels of a large frame are not looked at: halving is quick
+        twice_wh = (2 * size_wh[0], 2 * size_wh[1])
+        coarse = np.asarray(cv2.resize(pixels, twice_wh, interpolation=cv2.INTER_NEAREST), np.uint8)
     small = cv2.resize(coarse, size_wh, interpolation=cv2.INTER_AREA)
     grey = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
     bins = (small.astype(np.uint16) * _BINS) >> 8

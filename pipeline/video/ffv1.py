@@ -49,7 +49,7 @@ class FlatCoder:
         self._x = [width * column // columns for column in range(columns + 1)]
         self._y = [height * row // rows for row in range(rows + 1)]
         self._empty, self._heads = _empty_and_heads(_encoder(size_wh, slices), size_wh)
-        self._encoders: dict[tuple[int, int], tuple[Any, int]] = {}
+        self._tiles: dict[tuple[int, int], _TileCoder] = {}
         self._flat: dict[tuple[int, int, int], bytes] = {}
 
     def packet(self, picture: Pixels) -> bytes:
@@ -97,14 +97,29 @@ class FlatCoder:
         return flat
 
     def _coded(self, tile: Pixels) -> bytes:
-        height, width = tile.shape
-        known = self._encoders.get((height, width))
-        if known is None:
-            encoder = _encoder((width, height), 1)
-            _, (head,) = _empty_and_heads(encoder, (width, height))
-            known = self._encoders[height, width] = encoder, len(head)
-        encoder, start = known
-        return _slices(_coded(encoder, np.ascontiguousarray(tile)))[0][start:]
+        coder = self._tiles.get(tile.shape)
+        if coder is None:
+            coder = self._tiles[tile.shape] = _TileCoder(tile.shape)
+        return coder.body(tile)
+
+
+class _TileCoder:
+    """Codes tiles of one shape, (height, width), one after the other in the same frame."""
+
+    def __init__(self, shape: tuple[int, int]) -> None:
+        height, width = shape
+        self._encoder = _encoder((width, height), 1)
+        _, (head,) = _empty_and_heads(self._encoder, (width, height))
+        self._start = len(head)
+        self._frame = import_av().VideoFrame(width, height, "gray")
+        (plane,) = self._frame.planes
+        self._pixels = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[:height, :width]
+
+    def body(self, tile: Pixels) -> bytes:
+        """A slice without its head."""
+        self._pixels[:] = tile
+        (packet,) = self._encoder.encode(self._frame)
+        return _slices(bytes(packet))[0][self._start :]
 
 
 @lru_cache(maxsize=2)

@@ -75,8 +75,8 @@ PRORES_4444 = Form(
 )
 """Colours with the mask as alpha, for compositing programs."""
 
-H264_PREVIEW = Form("libx264", "yuv420p", ".mp4", {**_X264, "crf": "22", "preset": "ultrafast"})
-"""The overlay, to look at: quickly coded."""
+H264_PREVIEW = Form("libx264", "yuv420p", ".mp4", {**_X264, "qp": "23", "preset": "ultrafast"})
+"""The overlay, to look at: quickly coded. A constant step spares x264 its look at every frame beforehand."""
 
 H264_RECORDING = Form(
     "libx264",
