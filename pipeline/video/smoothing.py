@@ -27,8 +27,14 @@ SIZE_SECONDS = 0.30
 STRAY_LANDMARKS, STRAY_CENTRE, STRAY_SIZE = 0.02, 0.04, 0.06
 """Shares of the face's size by which a smoothed value may differ from what was seen; beyond, it follows."""
 
+MEDIAN_SECONDS = 0.1
+"""Time on each side of a frame whose median stands for what was seen of the crop: motion passes, and a frame
+whose landmarks jump does not pull the crop along."""
+
 REACH = 3.0
 """Standard deviations on each side that still have a say."""
+
+_ROUNDING = 1e-6  # seconds by which times on a grid miss each other
 
 JUMP = 1.0
 """Sizes of the face by which landmarks must jump from a frame to the next to be taken for another place."""
@@ -168,11 +174,14 @@ def _steady_piece(
     limit = STRAY_LANDMARKS * size[:, None]
     smooth = flat + np.clip(fitted - flat, -limit, limit)
 
-    centres, sides = (extents[:, :2] + extents[:, 2:]) / 2, extents[:, 2:] - extents[:, :2]
+    seen = median(
+        seconds, np.concatenate([extents[:, :2] + extents[:, 2:], extents[:, 2:] - extents[:, :2]], 1)
+    )
+    centres, sides = seen[:, :2] / 2, np.log(seen[:, 2:])
     near = fit(seconds, centres, CENTRE_SECONDS * steady, degree=2)
     middle = _following(centres, near, STRAY_CENTRE * size)
-    far = fit(seconds, np.log(sides), SIZE_SECONDS * steady, degree=1)
-    extent = np.exp(_following(np.log(sides), far, np.full(len(size), STRAY_SIZE)))
+    far = fit(seconds, sides, SIZE_SECONDS * steady, degree=1)
+    extent = np.exp(_following(sides, far, np.full(len(size), STRAY_SIZE)))
     return smooth.reshape(points.shape), np.concatenate([middle - extent / 2, middle + extent / 2], axis=1)
 
 
@@ -180,6 +189,28 @@ def _following(seen: Float64Array, fitted: Float64Array, limit: Float64Array) ->
     """The fitted values, pulled after what was seen where they would stray further than the limit."""
     difference = fitted - seen
     return seen + np.clip(difference, -limit[:, None], limit[:, None])
+
+
+def median(seconds: Float64Array, values: Float64Array) -> Float64Array:
+    """Median of the values around every time, over as many frames before it as after it.
+
+    Parameters
+    ----------
+    seconds
+        (n,) times, rising.
+    values
+        (n, k).
+
+    Returns
+    -------
+    (n, k) float64
+        What rises or falls evenly is as it was.
+    """
+    places = np.arange(len(seconds))
+    before = places - np.searchsorted(seconds, seconds - MEDIAN_SECONDS - _ROUNDING, side="left")
+    after = np.searchsorted(seconds, seconds + MEDIAN_SECONDS + _ROUNDING, side="right") - 1 - places
+    reach = np.minimum(before, after).tolist()
+    return np.stack([np.median(values[at - r : at + r + 1], axis=0) for at, r in enumerate(reach)])
 
 
 def fit(seconds: Float64Array, values: Float64Array, width: float, *, degree: int) -> Float64Array:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from landmarks.bbox import bbox_from_landmarks
-from pipeline.video.smoothing import box_in_frame, extents_of, fit, steady_track
+from pipeline.video.smoothing import box_in_frame, extents_of, fit, median, steady_track
 
 RNG = np.random.default_rng(3)
 SHAPE = np.stack([np.linspace(-30, 30, 68), 25 * np.sin(np.linspace(0, 9, 68))], axis=1)
@@ -49,6 +49,23 @@ def test_a_sudden_start_does_not_lag_by_more_than_a_share_of_the_face() -> None:
     size = float((extents_of(points)[0, 2:] - extents_of(points)[0, :2]).mean())
     centres = [(one[:, :2] + one[:, 2:]) / 2 for one in (steady.extents, extents_of(points))]
     assert np.abs(centres[0] - centres[1]).max() <= 0.04 * size + 1e-9
+
+
+def test_frames_whose_landmarks_jump_do_not_pull_the_crop_along() -> None:
+    points = np.repeat((SHAPE + 100)[None], 40, axis=0)
+    expected = extents_of(points)
+    size = float((expected[0, 2:] - expected[0, :2]).mean())
+    points[20, 30:] += 0.3 * size
+    points[27] = (points[27] - 100) * 1.25 + 100
+    shaken = steady_track(TIMES, points, steady=1).extents
+    assert np.abs(shaken - expected).max() < 0.03 * size
+
+
+@pytest.mark.parametrize("rate", [5, 25, 60])
+def test_the_median_keeps_even_motion_to_the_ends_of_a_track_at_any_rate(rate: int) -> None:
+    seconds = np.arange(20) / rate
+    values = np.stack([3 + 7 * seconds, 9 - 100 * seconds**2], axis=1)
+    np.testing.assert_allclose(median(seconds, values), values)
 
 
 def test_a_jump_to_another_place_is_not_bridged() -> None:
