@@ -1,11 +1,16 @@
 """From trained weights to Caffe's two files: batch normalisation folded away, layers named after their place.
 
 python -m training.export training/runs/first/last.pt data/models/uncrop_256
+
+``--mix-with OLD.caffemodel --share S`` averages the weights of a network that was trained on with those that
+it began as: what it learnt stays for the most part, and what it knew before comes back (Wortsman et al.,
+arXiv 2109.01903).
 """
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +18,7 @@ import torch
 from torch import nn
 
 from landmarks.arrays import Float32Array
-from pipeline.caffe_format import CaffeNetwork
+from pipeline.caffe_format import CaffeNetwork, load_caffe
 from pipeline.caffe_format.layers import Layer
 from pipeline.caffe_format.writer import write_caffe
 from pipeline.files import path_argument
@@ -141,20 +146,72 @@ def load_network(path: Path) -> FaceNetwork:
     return network.eval()
 
 
-def export_checkpoint(checkpoint: Path, stem: Path) -> tuple[Path, Path]:
-    """Write ``<stem>.prototxt`` and ``<stem>.caffemodel`` of a checkpoint's averaged weights."""
+def mixed(network: CaffeNetwork, other: CaffeNetwork, share: float) -> CaffeNetwork:
+    """Average two networks weight by weight.
+
+    Parameters
+    ----------
+    network, other
+        Of one architecture.
+    share
+        Of `other`, 0..1.
+
+    Raises
+    ------
+    ValueError
+        If their layers differ, or the share is none.
+    """
+    if not 0 <= share <= 1:
+        raise ValueError(f"share {share:g}: choose from 0 to 1")
+    if [_plan(layer) for layer in network.layers] != [_plan(layer) for layer in other.layers]:
+        raise ValueError(f"{other.path}: not the layers of the network to mix it with; take one it began as")
+    layers = [
+        replace(
+            layer,
+            blobs=[
+                np.asarray((1 - share) * one + share * another, np.float32)
+                for one, another in zip(layer.blobs, match.blobs, strict=True)
+            ],
+        )
+        for layer, match in zip(network.layers, other.layers, strict=True)
+    ]
+    return CaffeNetwork.from_layers(layers, name=network.name)
+
+
+def _plan(layer: Layer) -> tuple[str, str, tuple[tuple[int, ...], ...]]:
+    return layer.name, layer.type, tuple(blob.shape for blob in layer.blobs)
+
+
+def export_checkpoint(
+    checkpoint: Path, stem: Path, *, mix_with: Path | None = None, share: float = 0.5
+) -> tuple[Path, Path]:
+    """Write ``<stem>.prototxt`` and ``<stem>.caffemodel`` of a checkpoint's averaged weights.
+
+    `share` of the caffemodel `mix_with` (its prototxt beside it) is mixed in, see `mixed`.
+    """
     prototxt, caffemodel = stem.with_suffix(".prototxt"), stem.with_suffix(".caffemodel")
-    write_caffe(to_caffe(load_network(checkpoint)), prototxt, caffemodel)
+    network = to_caffe(load_network(checkpoint))
+    if mix_with is not None:
+        network = mixed(network, load_caffe(mix_with.with_suffix(".prototxt"), mix_with), share)
+    write_caffe(network, prototxt, caffemodel)
     return prototxt, caffemodel
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     """Export the checkpoint named on the command line."""
     parser = argparse.ArgumentParser(description="Write a trained network in Caffe's format.")
     parser.add_argument("checkpoint", type=path_argument, help="last.pt of a training run")
     parser.add_argument("stem", type=path_argument, help="where to write, without .prototxt and .caffemodel")
-    arguments = parser.parse_args()
-    for path in export_checkpoint(arguments.checkpoint, arguments.stem):
+    parser.add_argument("--mix-with", type=path_argument, help="caffemodel whose weights are mixed in")
+    parser.add_argument("--share", type=float, default=0.5, help="share of those, 0 to 1 (default 0.5)")
+    arguments = parser.parse_args(argv)
+    try:
+        written = export_checkpoint(
+            arguments.checkpoint, arguments.stem, mix_with=arguments.mix_with, share=arguments.share
+        )
+    except ValueError as error:
+        raise SystemExit(f"training.export: {error}") from error
+    for path in written:
         print(f"{path}: {path.stat().st_size} bytes")
 
 

@@ -11,10 +11,10 @@ pytest.importorskip("torch", reason="torch comes with the training extra")
 
 import torch
 
-from pipeline.caffe_format import load_caffe
+from pipeline.caffe_format import CaffeNetwork, load_caffe
 from pipeline.caffe_format.writer import write_caffe
-from training.export import export_checkpoint, fold_batch_norm, load_network, to_caffe
-from training.network import ConvUnit, FaceNetwork
+from training.export import export_checkpoint, fold_batch_norm, load_network, main, to_caffe
+from training.network import ConvUnit, FaceNetwork, NetworkSpec
 from training.records import save_checkpoint
 
 SCORE_TOLERANCE = 1e-3
@@ -87,3 +87,37 @@ def test_the_averaged_weights_of_a_checkpoint_are_exported(tmp_path: Path) -> No
 def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"none\.pt"):
         load_network(tmp_path / "none.pt")
+
+
+def test_mixing_averages_every_weight(tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    save_checkpoint(tmp_path / "new.pt", {"average": settled_network().state_dict()})
+    old_network = FaceNetwork().eval()
+    old = write_pair(to_caffe(old_network, 64), tmp_path / "old")
+    paths = export_checkpoint(tmp_path / "new.pt", tmp_path / "mixed", mix_with=old[1], share=0.25)
+    new, before, after = (
+        [blob for layer in network.layers for blob in layer.blobs]
+        for network in (to_caffe(load_network(tmp_path / "new.pt")), load_caffe(*old), load_caffe(*paths))
+    )
+    assert any((a != b).any() for a, b in zip(new, before, strict=True))
+    for one, other, mixture in zip(new, before, after, strict=True):
+        np.testing.assert_allclose(mixture, 0.75 * one + 0.25 * other, rtol=1e-5, atol=1e-7)
+
+
+def write_pair(network: CaffeNetwork, stem: Path) -> tuple[Path, Path]:
+    paths = stem.with_suffix(".prototxt"), stem.with_suffix(".caffemodel")
+    write_caffe(network, *paths)
+    return paths
+
+
+@pytest.mark.parametrize(
+    ("refine", "share", "message"), [(False, 0.5, "not the layers"), (True, 1.5, "0 to 1")]
+)
+def test_what_cannot_be_mixed_is_refused(tmp_path: Path, refine: bool, share: float, message: str) -> None:
+    save_checkpoint(tmp_path / "new.pt", {"average": FaceNetwork().state_dict()})
+    _, other = write_pair(to_caffe(FaceNetwork(NetworkSpec(refine=refine)).eval(), 64), tmp_path / "other")
+    with pytest.raises(SystemExit, match=message):
+        main(
+            [str(tmp_path / "new.pt"), str(tmp_path / "out"), "--mix-with", str(other), "--share", str(share)]
+        )
+    assert not (tmp_path / "out.caffemodel").exists()
