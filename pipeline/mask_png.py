@@ -23,20 +23,25 @@ LONGEST_SIDE_PX = 1_000_000
 
 _ZEROS_BYTES = 1 << 16
 _ROWS_BYTES = 1 << 18
-_GREY, _UP = 0, 2
+_GREY, _PALETTE = 0, 3
+_UP = 2
 _DEFLATE_32K = b"\x78\x01"
 _ADLER_MODULUS = 65521
 _MEMORY_LEVEL = 6
 """Of zlib's 9: little to be cleared before a small file, and blocks short enough to fit what they hold."""
 
 
-def encode_map(numbers: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes | None:
-    """Encode a map of numbers as grey PNG of 8 or 16 bits (W3C, PNG third edition; RFC 1950 and 1951).
+def encode_map(
+    numbers: NDArray[np.uint8] | NDArray[np.uint16], *, palette: bytes | None = None
+) -> bytes | None:
+    """Encode a map of numbers as PNG of 8 or 16 bits (W3C, PNG third edition; RFC 1950 and 1951).
 
     Parameters
     ----------
     numbers
         (H, W) uint8 or uint16, of at least one pixel.
+    palette
+        Red, green and blue of the 256 numbers, for a map of 8 bits; None: it is grey.
 
     Returns
     -------
@@ -46,10 +51,12 @@ def encode_map(numbers: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes | None:
     Raises
     ------
     ValueError
-        ``numbers`` is of another shape or type, or has no pixels.
+        ``numbers`` is of another shape or type, or has no pixels; or the palette does not fit.
     """
     if numbers.ndim != 2 or numbers.dtype not in (np.uint8, np.uint16) or not numbers.size:
         raise ValueError(f"numbers: expected (H, W) uint8 or uint16, got {numbers.shape} {numbers.dtype}")
+    if palette is not None and (len(palette) != 3 * 256 or numbers.dtype != np.uint8):
+        raise ValueError("palette: 256 colours are expected, and a map of 8 bits")
     height, width = numbers.shape
     if max(height, width) > LONGEST_SIDE_PX:
         return None
@@ -57,8 +64,9 @@ def encode_map(numbers: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes | None:
     pixels = _packed_rows(stored)
     if len(pixels) >= 1 << 31:
         return None
-    header = struct.pack(">IIBBBBB", width, height, 8 * numbers.itemsize, _GREY, 0, 0, 0)
-    return PNG_SIGNATURE + _chunk(b"IHDR", header) + _chunk(b"IDAT", pixels) + _chunk(b"IEND", b"")
+    kind, colours = (_GREY, b"") if palette is None else (_PALETTE, _chunk(b"PLTE", palette))
+    header = struct.pack(">IIBBBBB", width, height, 8 * numbers.itemsize, kind, 0, 0, 0)
+    return PNG_SIGNATURE + _chunk(b"IHDR", header) + colours + _chunk(b"IDAT", pixels) + _chunk(b"IEND", b"")
 
 
 def _chunk(kind: bytes, content: bytes) -> bytes:

@@ -95,6 +95,21 @@ def test_what_is_no_map_is_refused(numbers: NDArray[np.uint8]) -> None:
         encode_map(numbers)
 
 
+def test_maps_with_a_palette() -> None:
+    numbers = np.zeros((30, 40), np.uint8)
+    numbers[3:20, 5:30] = 7
+    palette = np.arange(768, dtype=np.uint16).astype(np.uint8).tobytes()
+    encoded = encode_map(numbers, palette=palette)
+    assert encoded is not None
+    with Image.open(io.BytesIO(encoded)) as image:
+        assert image.mode == "P"
+        assert np.array_equal(np.asarray(image), numbers)
+        assert bytes(image.getpalette() or ()) == palette
+    for wrong, short in ((numbers.astype(np.uint16), palette), (numbers, palette[:9])):
+        with pytest.raises(ValueError, match="palette: 256 colours are expected"):
+            encode_map(wrong, palette=short)
+
+
 def stream_of(numbers: NDArray[Any]) -> bytes:
     encoded = encode_map(numbers)
     assert encoded is not None

@@ -102,6 +102,7 @@ def execute(options: argparse.Namespace) -> int:
         root=options.root,
         grid=options.orientation or "run",
         threads=usable_cores(),
+        processes=usable_cores() if usable_cores() > 1 else 0,
         every=options.frames,
         frames=frames,
     )

@@ -70,12 +70,6 @@ def settle_threads(config: Config, cores: int, workers: int) -> int:
     return max(1, cores // workers) if threads == "auto" else threads
 
 
-def thread_environment(threads: int) -> dict[str, str]:
-    """Variables that keep BLAS and OpenMP to so many threads; they must be set before these are loaded."""
-    names = ("OMP", "OPENBLAS", "MKL", "BLIS", "NUMEXPR")
-    return {f"{name}_NUM_THREADS": str(threads) for name in names}
-
-
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """A photograph in the hands of a worker, for the first or the second time."""

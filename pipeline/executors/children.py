@@ -56,6 +56,12 @@ def die_with_parent() -> None:
             os._exit(1)
 
 
+def thread_environment(threads: int) -> dict[str, str]:
+    """Variables that keep BLAS and OpenMP to so many threads; they must be set before these are loaded."""
+    names = ("OMP", "OPENBLAS", "MKL", "BLIS", "NUMEXPR")
+    return {f"{name}_NUM_THREADS": str(threads) for name in names}
+
+
 @contextmanager
 def inherited(environment: dict[str, str]) -> Iterator[None]:
     """Set what a child starts with: environment variables, and Ctrl-C blocked (the parent decides on it)."""

@@ -27,7 +27,6 @@ from pipeline.executors.base import (
     Attempt,
     settle_threads,
     settle_workers,
-    thread_environment,
 )
 from pipeline.executors.children import (
     EXIT_NO_GUARD,
@@ -36,6 +35,7 @@ from pipeline.executors.children import (
     end_process,
     inherited,
     memory_mb,
+    thread_environment,
 )
 from pipeline.executors.retries import Retries
 from pipeline.executors.tasks import Task

@@ -1,32 +1,132 @@
-"""A few results ahead: threads work on what comes next while what is there is used."""
+"""A few results ahead: others work on what comes next while what is there is used.
+
+Threads begin at once, but share one interpreter; processes take their time to start. So the first items go to
+threads, and where many follow, processes take over.
+"""
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
 from itertools import islice
-from typing import TypeVar
+from multiprocessing import resource_tracker
+from typing import Any, Generic, Self, TypeVar
+
+import cv2
+
+from pipeline.errors import WorkerLostError
+from pipeline.executors.children import die_with_parent, inherited, thread_environment
+
+MANY = 2000
+"""Items after which processes take over; their start costs as much as some hundred."""
 
 _BATCH = 16
-"""Items a thread takes at once: handing over costs as much as a small item."""
+"""Items that are handed over at once: that costs as much as a small item."""
 
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 
 
-def in_order(function: Callable[[_In], _Out], items: Iterable[_In], threads: int) -> Iterator[_Out]:
-    """Yield results in the order of their items, a few batches computed ahead by threads."""
-    waiting: deque[Future[list[_Out]]] = deque()
-    source = iter(items)
-    with ThreadPoolExecutor(threads) as pool:
+class Ahead(Generic[_In, _Out]):
+    """Computes results ahead; a context that ends its threads and processes.
+
+    Parameters
+    ----------
+    function
+        Makes a result of an item, in threads.
+    elsewhere
+        Called once in every process, gives the function that is used there; it and all items and results go
+        by pickle.
+    threads
+        How many, and how many batches are computed ahead.
+    processes
+        How many take over after `MANY` items; 0: none.
+    """
+
+    def __init__(
+        self,
+        function: Callable[[_In], _Out],
+        elsewhere: Callable[[], Callable[[_In], _Out]],
+        *,
+        threads: int,
+        processes: int = 0,
+    ) -> None:
+        self._function = function
+        self._elsewhere = elsewhere
+        self._threads = threads
+        self._processes = processes
+        self._taken = 0
+        self._open = ExitStack()
+        self._pool: Executor = self._opened(ThreadPoolExecutor(threads))
+        self._begun = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def in_order(self, items: Iterable[_In]) -> Iterator[_Out]:
+        """Yield results in the order of their items.
+
+        Raises
+        ------
+        WorkerLostError
+            A process has died.
+        """
+        waiting: deque[Future[list[_Out]]] = deque()
+        source = iter(items)
         try:
             while batch := list(islice(source, _BATCH)):
-                waiting.append(pool.submit(lambda batch: [function(item) for item in batch], batch))
-                if len(waiting) > threads:
+                waiting.append(self._given(batch))
+                if len(waiting) > 2 * max(self._threads, self._processes):
                     yield from waiting.popleft().result()
             while waiting:
                 yield from waiting.popleft().result()
+        except BrokenProcessPool as error:
+            raise WorkerLostError(
+                "a process of the export has died, most likely for lack of memory; run the export again"
+            ) from error
         finally:
             for future in waiting:
                 future.cancel()
+
+    def _given(self, batch: list[_In]) -> Future[list[_Out]]:
+        self._taken += len(batch)
+        if not self._processes or self._taken <= MANY:
+            return self._pool.submit(lambda: [self._function(item) for item in batch])
+        if self._begun:
+            return self._pool.submit(_work, batch)
+        self._begun = True
+        context = multiprocessing.get_context("spawn")
+        self._pool = self._opened(ProcessPoolExecutor(self._processes, context, _begin, (self._elsewhere,)))
+        if os.name == "posix":
+            resource_tracker.ensure_running()  # its start would unblock Ctrl-C again
+        with inherited(thread_environment(1)):
+            return self._pool.submit(_work, batch)
+
+    def _opened(self, pool: Executor) -> Executor:
+        self._open.callback(pool.shutdown, cancel_futures=True)
+        return pool
+
+
+_function: Callable[[Any], Any] | None = None
+"""What a process does with an item."""
+
+
+def _begin(elsewhere: Callable[[], Callable[[Any], Any]]) -> None:
+    global _function  # noqa: PLW0603 - a process has one work
+    die_with_parent()
+    cv2.setNumThreads(1)
+    _function = elsewhere()
+
+
+def _work(batch: list[Any]) -> list[Any]:
+    if _function is None:
+        raise RuntimeError("the process was not begun")
+    return [_function(item) for item in batch]

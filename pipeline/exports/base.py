@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import ClassVar, TextIO
+from typing import Any, ClassVar, TextIO
 
 from pipeline.errors import UsageError
 from pipeline.exports.values import (
@@ -47,10 +47,29 @@ class Format(ABC):
         self.folder = folder
         self.settings = settings
         self._open = ExitStack()
+        self._made: set[str] = set()
+
+    @classmethod
+    @abstractmethod
+    def prepared(cls, settings: ExportSettings, photo: ExportPhoto) -> Any:
+        """What is to be written of a photograph's faces, as far as it follows from the photograph alone.
+
+        Most of the work, done ahead and in other processes: it goes by pickle.
+        """
 
     @abstractmethod
-    def add(self, photo: ExportPhoto, split: str) -> None:
-        """Write one photograph into a part of the data set."""
+    def add(self, photo: ExportPhoto, split: str, content: Any) -> None:
+        """Write one photograph into a part of the data set.
+
+        Parameters
+        ----------
+        photo
+            The photograph, without its faces.
+        split
+            The part's name.
+        content
+            What `prepared` has made of it with its faces.
+        """
 
     @abstractmethod
     def finish(self) -> None:
@@ -64,6 +83,23 @@ class Format(ABC):
         """A new text file, closed at the latest with the export; its lines end as they are written."""
         path.parent.mkdir(parents=True, exist_ok=True)
         return self._open.enter_context(path.open("w", encoding=encoding, newline=""))
+
+    def write(self, path: str, content: bytes) -> None:
+        """Write a file of the export; its folder is made where it is the first there.
+
+        Parameters
+        ----------
+        path
+            Below `folder`.
+        content
+            All of it.
+        """
+        parent = path.rpartition("/")[0]
+        if parent not in self._made:
+            (self.folder / parent).mkdir(parents=True, exist_ok=True)
+            self._made.add(parent)
+        with open(f"{self.folder}/{path}", "wb") as file:  # noqa: PTH123 - one of very many
+            file.write(content)
 
     @classmethod
     def read(cls, path: Path) -> Iterator[ImportedPhoto]:

@@ -89,7 +89,12 @@ class Coco(Format):
         """Where a photograph is linked or copied to."""
         return self.folder / "images" / photo.tree_name
 
-    def add(self, photo: ExportPhoto, split: str) -> None:
+    @classmethod
+    def prepared(cls, settings: ExportSettings, photo: ExportPhoto) -> list[str]:
+        """The annotations' JSON, from behind their numbers on."""
+        return [to_json(_annotation(settings, photo, instance))[1:] for instance in photo.instances]
+
+    def add(self, photo: ExportPhoto, split: str, content: list[str]) -> None:
         """Write a photograph and its faces."""
         width, height = photo.size_wh
         placed = self.settings.places(photo)
@@ -107,8 +112,11 @@ class Coco(Format):
             self._videos[split][clip.number] = clip
             image |= {"video_id": clip.number, "frame_id": index, "frame_index": index}
         self._images[split].add(image)
-        for instance in photo.instances:
-            self._annotations[split].add(self._annotation(photo, instance))
+        for annotation in content:
+            self._annotations[split].add_text(
+                f'{{"id":{self._next_id},"image_id":{photo.number},{annotation}'
+            )
+            self._next_id += 1
 
     def finish(self) -> None:
         """Put images and annotations into one file each."""
@@ -116,44 +124,6 @@ class Coco(Format):
             images.close()
             self._annotations[split].close(f"{_clips_text(self._videos[split].values())}}}\n")
             append_file(images.path, self._annotations[split].path)
-
-    def _annotation(self, photo: ExportPhoto, instance: Instance) -> dict[str, Any]:
-        width, height = photo.size_wh
-        mask = instance.mask
-        segmentation: Any
-        if self.settings.shapes == "polygons":
-            segmentation = [one_ring(piece).ravel().tolist() for piece in outlines(mask)]
-        else:
-            counts = encode_coco(mask.pixels, photo.size_wh, (mask.x, mask.y))
-            segmentation = {"size": [height, width], "counts": counts}
-        annotation: dict[str, Any] = {
-            "id": self._next_id,
-            "image_id": photo.number,
-            "category_id": CATEGORY_ID,
-            "segmentation": segmentation,
-            "area": mask.area_px,
-            "bbox": mask.xywh,
-            "iscrowd": 0,
-            "face": instance.number,
-            "source": instance.source,
-        }
-        self._next_id += 1
-        if instance.score is not None:
-            annotation["score"] = instance.score
-        if instance.landmarks is not None:
-            points = instance.landmarks
-            inside = ((points >= 0) & (points < (width, height))).all(axis=1)
-            keypoints = np.full((len(points), 3), 2, points.dtype)
-            keypoints[:, :2] = points
-            keypoints[~inside] = 0
-            annotation |= {"keypoints": keypoints.ravel().tolist(), "num_keypoints": int(inside.sum())}
-        if photo.frame is not None:
-            annotation["video_id"] = photo.frame.clip.number
-            if instance.track_id is not None:
-                annotation |= {"instance_id": instance.track_id, "track_id": instance.track_id}
-        if instance.track_id is not None:
-            annotation["attributes"] = {"track_id": instance.track_id}
-        return annotation
 
     @classmethod
     def read(cls, path: Path) -> Iterator[ImportedPhoto]:
@@ -167,6 +137,43 @@ class Coco(Format):
             raise UsageError(f"{path}: holds no .json file")
         for file in files:
             yield from _read_file(file)
+
+
+def _annotation(settings: ExportSettings, photo: ExportPhoto, instance: Instance) -> dict[str, Any]:
+    """All of an annotation but its number and its image's."""
+    width, height = photo.size_wh
+    mask = instance.mask
+    segmentation: Any
+    if settings.shapes == "polygons":
+        segmentation = [one_ring(piece).ravel().tolist() for piece in outlines(mask)]
+    else:
+        counts = encode_coco(mask.pixels, photo.size_wh, (mask.x, mask.y))
+        segmentation = {"size": [height, width], "counts": counts}
+    annotation: dict[str, Any] = {
+        "category_id": CATEGORY_ID,
+        "segmentation": segmentation,
+        "area": mask.area_px,
+        "bbox": mask.xywh,
+        "iscrowd": 0,
+        "face": instance.number,
+        "source": instance.source,
+    }
+    if instance.score is not None:
+        annotation["score"] = instance.score
+    if instance.landmarks is not None:
+        points = instance.landmarks
+        inside = ((points >= 0) & (points < (width, height))).all(axis=1)
+        keypoints = np.full((len(points), 3), 2, points.dtype)
+        keypoints[:, :2] = points
+        keypoints[~inside] = 0
+        annotation |= {"keypoints": keypoints.ravel().tolist(), "num_keypoints": int(inside.sum())}
+    if photo.frame is not None:
+        annotation["video_id"] = photo.frame.clip.number
+        if instance.track_id is not None:
+            annotation |= {"instance_id": instance.track_id, "track_id": instance.track_id}
+    if instance.track_id is not None:
+        annotation["attributes"] = {"track_id": instance.track_id}
+    return annotation
 
 
 def _clips_text(clips: Iterable[ExportClip]) -> str:

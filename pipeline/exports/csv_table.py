@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path
-from typing import Any
+from typing import TextIO
 
 from pipeline.exports.base import Format, suffixed
 from pipeline.exports.destination import place_photo
@@ -40,26 +41,27 @@ class CsvTable(Format):
 
     def __init__(self, folder: Path, settings: ExportSettings) -> None:
         super().__init__(folder, settings)
-        self._writers: dict[str, Any] = {}
+        self._files: dict[str, TextIO] = {}
         for split in settings.splits:
-            file = self.opened(folder / suffixed("faces", split, ".csv"), "utf-8")
-            self._writers[split] = csv.writer(file, lineterminator="\n")
-            self._writers[split].writerow(COLUMNS)
+            self._files[split] = self.opened(folder / suffixed("faces", split, ".csv"), "utf-8")
+            self._files[split].write(",".join(COLUMNS) + "\n")
 
-    def add(self, photo: ExportPhoto, split: str) -> None:
-        """Write the rows of a photograph."""
-        place_photo(photo, self.folder / "images" / photo.tree_name, self.settings)
-        name = photo.tree_name if self.settings.places(photo) else photo.file_name
+    @classmethod
+    def prepared(cls, settings: ExportSettings, photo: ExportPhoto) -> str:
+        """The rows."""
+        rows = io.StringIO(newline="")
+        write = csv.writer(rows, lineterminator="\n").writerow
+        name = photo.tree_name if settings.places(photo) else photo.file_name
         start = [name, photo.sha256, *photo.size_wh]
         place = ["", ""] if photo.frame is None else [photo.frame.clip.file_name, photo.frame.index]
         if not photo.instances:
             row = dict(zip(("file_name", "sha256", "width", "height"), start, strict=True))
             row |= dict(zip(("clip", "frame"), place, strict=True))
-            self._writers[split].writerow([row.get(column, "") for column in COLUMNS])
+            write([row.get(column, "") for column in COLUMNS])
         for instance in photo.instances:
             mask = instance.mask
             points = [""] * 136 if instance.landmarks is None else instance.landmarks.ravel().tolist()
-            self._writers[split].writerow(
+            write(
                 [
                     *start,
                     instance.number,
@@ -73,6 +75,12 @@ class CsvTable(Format):
                     *points,
                 ]
             )
+        return rows.getvalue()
+
+    def add(self, photo: ExportPhoto, split: str, content: str) -> None:
+        """Write the rows of a photograph."""
+        self._files[split].write(content)
+        place_photo(photo, self.folder / "images" / photo.tree_name, self.settings)
 
     def finish(self) -> None:
         """Close the tables."""

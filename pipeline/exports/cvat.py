@@ -21,7 +21,7 @@ import numpy as np
 from pipeline.errors import UsageError
 from pipeline.exports.base import Format, suffixed
 from pipeline.exports.cvat_shapes import mask_text, polygon_text, read_shape
-from pipeline.exports.cvat_video import ClipTracks, Shape, read_tracks
+from pipeline.exports.cvat_video import ClipTracks, Shape, TrackShape, read_tracks, track_shapes
 from pipeline.exports.destination import place_photo
 from pipeline.exports.polygons import one_ring, outlines
 from pipeline.exports.values import (
@@ -59,10 +59,25 @@ class Cvat(Format):
             self._files[split].write(_HEAD)
         self._tracks: tuple[ExportClip, ClipTracks] | None = None
 
-    def add(self, photo: ExportPhoto, split: str) -> None:
+    @classmethod
+    def prepared(cls, settings: ExportSettings, photo: ExportPhoto) -> str | list[TrackShape]:
+        """The shapes of an ``<image>``, or those of a frame of a clip's tracks."""
+        if photo.frame is not None and not settings.places(photo):
+            return track_shapes(photo, settings.shapes)
+        shapes: list[str] = []
+        for instance in photo.instances:
+            source = "auto" if instance.source == "run" else "manual"
+            common = f'label="{LABEL}" source="{source}" occluded="0"'
+            if settings.shapes == "polygons":
+                shapes += _polygons(instance, common)
+            else:
+                shapes.append(mask_text(instance.mask, common))
+        return "".join(shapes)
+
+    def add(self, photo: ExportPhoto, split: str, content: str | list[TrackShape]) -> None:
         """Write one ``<image>``, or a frame of a clip's tracks."""
-        if photo.frame is not None and not self.settings.places(photo):
-            self._tracks_of(photo.frame.clip, split).add(photo, photo.frame.index)
+        if photo.frame is not None and not isinstance(content, str):
+            self._tracks_of(photo.frame.clip, split).add(photo.frame.index, content)
             return
         place_photo(photo, self.folder / "images" / photo.tree_name, self.settings)
         width, height = photo.size_wh
@@ -71,14 +86,7 @@ class Cvat(Format):
         self._next_id[split] += 1
         write = self._files[split].write
         write(f'  <image id="{number}" name={quoteattr(name)} width="{width}" height="{height}">\n')
-        for instance in photo.instances:
-            source = "auto" if instance.source == "run" else "manual"
-            common = f'label="{LABEL}" source="{source}" occluded="0"'
-            if self.settings.shapes == "polygons":
-                write("".join(_polygons(instance, common)))
-            else:
-                write(mask_text(instance.mask, common))
-        write("  </image>\n")
+        write(f"{content}  </image>\n")
 
     def finish(self) -> None:
         """End the files."""
@@ -99,7 +107,7 @@ class Cvat(Format):
             self._end_clip()
             folder = self.folder / suffixed("clips", split, "")
             name = "/".join(part for part in clip.file_name.split("/") if part not in ("", ".."))
-            tracks = ClipTracks(folder / f"{name}.xml", clip, self.settings.shapes)
+            tracks = ClipTracks(folder / f"{name}.xml", clip)
             self._tracks = clip, tracks
         return self._tracks[1]
 

@@ -7,7 +7,8 @@ behind another in the file: every track has a file of its own on the way.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain, pairwise
 from pathlib import Path
@@ -26,12 +27,45 @@ from pipeline.exports.values import (
     ExportPhoto,
     ImportedFace,
     ImportedPhoto,
-    Instance,
+    MaskWindow,
     Shapes,
 )
 
 Shape = Mapping[str, str]
 """Attributes of a shape, and its tag as ``tag``."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrackShape:
+    """A face of a frame.
+
+    Attributes
+    ----------
+    number
+        Of the face: its track.
+    text
+        What is written of it, wherever the frame is.
+    drawn
+        Whether a person has said something of it.
+    """
+
+    number: int
+    text: str
+    drawn: bool
+
+
+def track_shapes(photo: ExportPhoto, shapes: Shapes) -> list[TrackShape]:
+    """The faces of a frame; as ``polygons`` one ring each, holes and pieces on bridges of no width."""
+    return [
+        TrackShape(instance.number, _text(instance.mask, shapes), instance.source != "run")
+        for instance in photo.instances
+    ]
+
+
+def _text(mask: MaskWindow, shapes: Shapes) -> str:
+    if shapes == "masks":
+        return mask_text(mask, _PLACE)
+    return polygon_text(one_ring([ring for piece in outlines(mask) for ring in piece]), _PLACE)
 
 
 class ClipTracks:
@@ -43,31 +77,27 @@ class ClipTracks:
         The file; parts of it lie beside it until it is finished.
     clip
         Its clip.
-    shapes
-        ``masks``, or ``polygons``: one ring a face, holes and pieces on bridges of no width.
     """
 
-    def __init__(self, path: Path, clip: ExportClip, shapes: Shapes) -> None:
+    def __init__(self, path: Path, clip: ExportClip) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
         self._clip = clip
-        self._shapes = shapes
         self._present: dict[int, tuple[TextIO, str]] = {}
         self._drawn: dict[int, bool] = {}
 
-    def add(self, photo: ExportPhoto, index: int) -> None:
+    def add(self, index: int, shapes: Iterable[TrackShape]) -> None:
         """Write the faces of a frame."""
-        instances = {instance.number: instance for instance in photo.instances}
-        for number in sorted(self._present.keys() - instances.keys()):
+        faces = {shape.number: shape for shape in shapes}
+        for number in sorted(self._present.keys() - faces.keys()):
             file, last = self._present.pop(number)
             file.write(_placed(last, index, outside=True))
             file.close()
-        for number, instance in instances.items():
+        for number, face in faces.items():
             file = self._present[number][0] if number in self._present else self._opened(number)
-            shape = self._shape(instance)
-            file.write(_placed(shape, index, outside=False))
-            self._present[number] = file, shape
-            self._drawn[number] = self._drawn.get(number, False) or instance.source != "run"
+            file.write(_placed(face.text, index, outside=False))
+            self._present[number] = file, face.text
+            self._drawn[number] = self._drawn.get(number, False) or face.drawn
 
     def finish(self) -> None:
         """Put the tracks one behind another."""
@@ -86,11 +116,6 @@ class ClipTracks:
         for file, _ in self._present.values():
             file.close()
         self._present.clear()
-
-    def _shape(self, instance: Instance) -> str:
-        if self._shapes == "masks":
-            return mask_text(instance.mask, _PLACE)
-        return polygon_text(one_ring([ring for piece in outlines(instance.mask) for ring in piece]), _PLACE)
 
     def _part(self, number: int) -> Path:
         return self._path.with_name(f"{self._path.name}.{number}.part")

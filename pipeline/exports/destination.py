@@ -79,8 +79,12 @@ class JsonArray:
 
     def add(self, item: Any) -> None:
         """Write one more item."""
+        self.add_text(to_json(item))
+
+    def add_text(self, text: str) -> None:
+        """Write one more item, whose JSON is given."""
         self._file.write("\n" if self._empty else ",\n")
-        self._file.write(to_json(item))
+        self._file.write(text)
         self._empty = False
 
     def close(self, after: str = "") -> None:

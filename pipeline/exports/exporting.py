@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -64,14 +65,16 @@ def export(
         does not lie below the root of choice.
     OutputError
         It cannot be written.
+    WorkerLostError
+        A process of it has died.
     """
     parts: Counter[str] = Counter(dict.fromkeys(settings.splits, 0))
     with new_folder(destination) as folder:
         with closing(kind(folder, settings)) as writer:
-            for photo in reader.photos():
+            for photo, content in reader.prepared(partial(kind.prepared, settings)):
                 part = splits.part_of(photo)
                 parts[part] += 1
-                writer.add(photo, part)
+                writer.add(photo, part, content)
             writer.finish()
         mark: dict[str, Any] = {"program": f"uncrop {__version__}", "format": kind.__name__, "parts": parts}
         (folder / MARK_NAME).write_text(to_json(mark) + "\n", encoding="ascii")

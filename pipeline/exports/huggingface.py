@@ -26,6 +26,7 @@ from pipeline.exports.voc import instance_map
 from pipeline.output_pictures import encode_picture
 
 PARTS = {"": "train", "val": "validation"}
+_Files = tuple[bytes, bytes, str]
 _KEYS = ("number", "bbox", "area", "score", "category", "track_id", "rle")
 
 
@@ -40,22 +41,11 @@ class HuggingFace(Format):
         super().__init__(folder, settings)
         self._metadata: dict[str, TextIO] = {}
 
-    def add(self, photo: ExportPhoto, split: str) -> None:
-        """Write the files and the line of a photograph."""
-        part = self.folder / PARTS.get(split, split)
-        if split not in self._metadata:  # the reader refuses parts without photographs
-            self._metadata[split] = self.opened(part / "metadata.jsonl")
-        names = {
-            "file_name": f"images/{photo.tree_name}",
-            "mask_file_name": f"masks/{photo.tree_name}.png",
-            "instances_file_name": f"instances/{photo.tree_name}.png",
-        }
+    @classmethod
+    def prepared(cls, settings: ExportSettings, photo: ExportPhoto) -> _Files:
+        """Mask, map of numbers, and the line."""
         numbers = instance_map(photo)
         mask = np.where(numbers > 0, np.uint8(255), np.uint8(0))
-        for key, picture in (("mask_file_name", mask), ("instances_file_name", numbers)):
-            (part / names[key]).parent.mkdir(parents=True, exist_ok=True)
-            (part / names[key]).write_bytes(encode_picture(".png", picture))
-        place_photo(photo, part / names["file_name"], self.settings)
         columns: dict[str, list[object]] = {key: [] for key in _KEYS}
         for instance in photo.instances:
             face = instance.mask
@@ -71,15 +61,37 @@ class HuggingFace(Format):
             for key, value in zip(_KEYS, values, strict=True):
                 columns[key].append(value)
         line = {
-            **names,
+            **_names(photo),
             "width": photo.size_wh[0],
             "height": photo.size_wh[1],
             "clip": "" if photo.frame is None else photo.frame.clip.file_name,
             "frame": -1 if photo.frame is None else photo.frame.index,
             "objects": columns,
         }
-        self._metadata[split].write(to_json({**line, "sha256": photo.sha256}) + "\n")
+        text = to_json({**line, "sha256": photo.sha256}) + "\n"
+        return encode_picture(".png", mask), encode_picture(".png", numbers), text
+
+    def add(self, photo: ExportPhoto, split: str, content: _Files) -> None:
+        """Write the files and the line of a photograph."""
+        part = self.folder / PARTS.get(split, split)
+        if split not in self._metadata:  # the reader refuses parts without photographs
+            self._metadata[split] = self.opened(part / "metadata.jsonl")
+        names = _names(photo)
+        *pictures, line = content
+        for key, picture in zip(("mask_file_name", "instances_file_name"), pictures, strict=True):
+            self.write(f"{part.name}/{names[key]}", picture)
+        place_photo(photo, part / names["file_name"], self.settings)
+        self._metadata[split].write(line)
 
     def finish(self) -> None:
         """Close the metadata."""
         self.close()
+
+
+def _names(photo: ExportPhoto) -> dict[str, str]:
+    """Where the files of a photograph lie in its part."""
+    return {
+        "file_name": f"images/{photo.tree_name}",
+        "mask_file_name": f"masks/{photo.tree_name}.png",
+        "instances_file_name": f"instances/{photo.tree_name}.png",
+    }

@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from pipeline.errors import UsageError
 from pipeline.exports.base import Format, suffixed
-from pipeline.exports.destination import JsonArray, place_photo
+from pipeline.exports.destination import JsonArray, place_photo, to_json
 from pipeline.exports.rle import decode_label_studio, encode_label_studio
 from pipeline.exports.values import (
     LABEL,
@@ -52,11 +52,10 @@ class LabelStudio(Format):
             for split in settings.splits
         }
 
-    def add(self, photo: ExportPhoto, split: str) -> None:
-        """Write one task."""
-        placed = self.settings.places(photo)
-        place_photo(photo, self.folder / "images" / photo.tree_name, self.settings)
-        name = photo.tree_name if placed else photo.file_name
+    @classmethod
+    def prepared(cls, settings: ExportSettings, photo: ExportPhoto) -> str:
+        """The task's JSON, from behind its number on."""
+        name = photo.tree_name if settings.places(photo) else photo.file_name
         drawn = photo.source != "run"
         result = [_item(photo, instance) for instance in photo.instances]
         body: dict[str, Any] = {"result": result}
@@ -67,20 +66,23 @@ class LabelStudio(Format):
             body = {"model_version": "uncrop", "score": min(scores, default=0.0), **body}
         frame = photo.frame
         place = {} if frame is None else {"clip": frame.clip.file_name, "frame": frame.index}
-        self._tasks[split].add(
-            {
-                "id": photo.number,
-                "data": {
-                    "image": self.settings.url_prefix + quote(name.lstrip("/")),
-                    "file_name": name,
-                    "sha256": photo.sha256,
-                    "width": photo.size_wh[0],
-                    "height": photo.size_wh[1],
-                    **place,
-                },
-                "annotations" if drawn else "predictions": [body],
-            }
-        )
+        task: dict[str, Any] = {
+            "data": {
+                "image": settings.url_prefix + quote(name.lstrip("/")),
+                "file_name": name,
+                "sha256": photo.sha256,
+                "width": photo.size_wh[0],
+                "height": photo.size_wh[1],
+                **place,
+            },
+            "annotations" if drawn else "predictions": [body],
+        }
+        return to_json(task)[1:]
+
+    def add(self, photo: ExportPhoto, split: str, content: str) -> None:
+        """Write one task."""
+        place_photo(photo, self.folder / "images" / photo.tree_name, self.settings)
+        self._tasks[split].add_text(f'{{"id":{photo.number},{content}')
 
     def finish(self) -> None:
         """End the tasks, and write the labelling interface."""

@@ -2,44 +2,35 @@
 
 Memory does not grow with the number of photographs but for their names, nor with the length of clips: records
 are read one by one, a few photographs at a time are decoded ahead, and clips go through frame by frame.
-
-Masks of faces are taken from, in this order: the corrected map of a person; the masks of the crops, where the
-run has kept them (``output.crop_masks``), which are whole even where faces overlap; the instance map, where a
-pixel belongs to one face only.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-import numpy as np
-
-from pipeline.corrections.judgements import PhotoReview
 from pipeline.corrections.layer import Corrections
 from pipeline.errors import ClipReadError, UsageError
-from pipeline.exports.ahead import in_order
+from pipeline.exports.ahead import Ahead
 from pipeline.exports.clip_frames import ClipFrame, frame_name, read_clip
-from pipeline.exports.file_names import FileNames
-from pipeline.exports.grid import inverse, oriented_points, oriented_size, oriented_window
-from pipeline.exports.run_masks import photo_masks
-from pipeline.exports.values import ExportClip, ExportFrame, ExportPhoto, FrameFiles, Instance, MaskWindow
+from pipeline.exports.grid import inverse, oriented_size
+from pipeline.exports.record_reader import Grid, RecordReader
+from pipeline.exports.values import ExportClip, ExportFrame, ExportPhoto, FrameFiles
 from pipeline.images import to_stored_orientation
-from pipeline.manifest.journal import MANIFEST_NAME, read_manifest, read_run
+from pipeline.manifest.journal import MANIFEST_NAME, read_manifest
 from pipeline.manifest.schema import Record
-
-Grid = Literal["run", "upright", "stored"]
-"""Which pixel grid an export lies on; ``run``: that of the run's own masks."""
 
 EXPORTED = ("ok", "no_face", "partial")
 MOST_PROBLEMS = 5
-_NEVER_JUDGED = PhotoReview("", None, {}, None, rebased=False, stale=False, shown="")
 
-_Masks = Callable[[], tuple[dict[int, MaskWindow], bool]]
+_Content = TypeVar("_Content")
+_Item = tuple[int, Mapping[str, Any]]
+_Outcome = tuple[ExportPhoto, Counter[str], _Content] | UsageError
 
 
 class RunReader:
@@ -49,14 +40,12 @@ class RunReader:
     ----------
     directory
         The output directory.
-    root
-        Folder that the photographs' names start from; None: see `pipeline.exports.file_names.FileNames`.
-    grid
-        See `Grid`.
+    root, grid, reviewed
+        As of `pipeline.exports.record_reader.RecordReader`.
     threads
         How many photographs are decoded at once.
-    reviewed
-        Whether what people have said and drawn counts; else faces are as the run has made them.
+    processes
+        How many processes prepare photographs where there are many (see `prepared`); 0: none.
     every
         Every which frame of a clip is read; 0: none.
     frames
@@ -69,11 +58,9 @@ class RunReader:
         ``failed`` and ``rejected`` photographs, ``broken`` ones whose masks cannot be read, ``broken_clips``
         of which at least a part cannot, ``clips``, ``rejected_faces`` and faces with ``no_pixels``; and
         pictures with ``stale`` judgements, ``overlapping`` ones whose faces may have lost pixels to each
-        other, and ``turned`` ones.
+        other, ``turned`` ones, and those whose masks lie ``on_stored_grid`` for that.
     problems
         What is wrong with the first broken photographs and clips.
-    stored_grid
-        Whether masks of turned photographs lie on the stored grid.
 
     Raises
     ------
@@ -88,6 +75,7 @@ class RunReader:
         root: Path | None = None,
         grid: Grid = "run",
         threads: int = 2,
+        processes: int = 0,
         reviewed: bool = True,
         every: int = 0,
         frames: FrameFiles = "none",
@@ -97,12 +85,11 @@ class RunReader:
         self.directory = directory
         self.counts: Counter[str] = Counter()
         self.problems: list[str] = []
-        self._corrections = Corrections(directory)
-        self._names = FileNames(str(read_run(directory).get("working_directory") or Path.cwd()), root)
-        self.stored_grid = grid == "stored"
         self._grid = grid
+        self._open_records = partial(RecordReader, directory, root=root, grid=grid, reviewed=reviewed)
+        self._read = self._open_records()
         self._threads = threads
-        self._reviewed = reviewed
+        self._processes = processes
         self._every = every
         self._frame_files: FrameFiles = frames
         self._tracks = 0
@@ -115,33 +102,61 @@ class RunReader:
         UsageError
             A photograph does not lie below the root of choice.
         """
-        number = 0
-        for is_clip, records in groupby(self._records(), key=lambda record: "clip" in record):
-            if is_clip:
-                for record in records:
-                    for photo in self._frames_of(record, number + 1):
-                        number = photo.number
-                        yield photo
-                continue
-            work = enumerate(records, start=number + 1)
-            for place, outcome in in_order(lambda item: (item[0], self._attempt(*item)), work, self._threads):
-                number = place
-                if isinstance(outcome, UsageError):
-                    self._note_problem("broken", outcome)
-                    continue
-                photo, counts = outcome
-                self.counts.update(counts)
-                yield photo
+        for _, photo in self._stream(_itself, processes=0):
+            yield photo
 
-    def photo(self, record: Mapping[str, Any]) -> ExportPhoto:
-        """One photograph by its record.
+    def prepared(self, prepare: Callable[[ExportPhoto], _Content]) -> Iterator[tuple[ExportPhoto, _Content]]:
+        """Yield photographs and frames without their faces, each with what was made of it with them.
+
+        Parameters
+        ----------
+        prepare
+            Makes it; it goes to other processes by pickle, and so does what it makes.
 
         Raises
         ------
         UsageError
-            A mask has gone or is damaged, or the run wrote none that tell faces apart.
+            As of `photos`.
+        WorkerLostError
+            A process has died.
         """
-        return self._photo(1, record)[0]
+        return self._stream(prepare, self._processes)
+
+    def _stream(
+        self, prepare: Callable[[ExportPhoto], _Content], processes: int
+    ) -> Iterator[tuple[ExportPhoto, _Content]]:
+        with Ahead(
+            partial(_attempt, prepare, self._read),
+            partial(_begun, prepare, self._open_records),
+            threads=self._threads,
+            processes=processes,
+        ) as ahead:
+            yield from self._met(prepare, ahead)
+
+    def _met(
+        self, prepare: Callable[[ExportPhoto], _Content], ahead: Ahead[_Item, _Outcome[_Content]]
+    ) -> Iterator[tuple[ExportPhoto, _Content]]:
+        number = 0
+        for is_clip, records in groupby(self._records(), key=lambda record: "clip" in record):
+            if is_clip:
+                for record in records:
+                    for frame, counts in self._frames_of(record, number + 1):
+                        self.counts.update(counts)
+                        number = frame.number
+                        yield _prepared(prepare, frame)
+                continue
+            for place, outcome in enumerate(ahead.in_order(enumerate(records, number + 1)), number + 1):
+                number = place
+                if isinstance(outcome, UsageError):
+                    self._note_problem("broken", outcome)
+                    continue
+                photo, counts, content = outcome
+                self.counts.update(counts)
+                yield photo, content
+
+    def photo(self, record: Mapping[str, Any]) -> ExportPhoto:
+        """One photograph by its record; errors are as of `RecordReader.photo`."""
+        return self._read.photo(1, record)[0]
 
     def frames(
         self, record: Mapping[str, Any], wanted: Callable[[int], bool]
@@ -172,17 +187,21 @@ class RunReader:
 
     def file_name(self, record: Mapping[str, Any]) -> str:
         """What an export calls a photograph or clip."""
-        return self._names.name(record)
+        return self._read.names.name(record)
 
     def grid_of(self, record: Mapping[str, Any]) -> int:
         """The grid that a photograph is exported on: 1 upright, else its orientation."""
-        grid = record.get("orientation", "upright") if self._grid == "run" else self._grid
-        return int(record.get("stored_orientation") or 1) if grid == "stored" else 1
+        return self._read.grid_of(record)
+
+    @property
+    def stored_grid(self) -> bool:
+        """Whether masks of turned photographs lie on the stored grid."""
+        return self._grid == "stored" or self.counts["on_stored_grid"] > 0
 
     @property
     def corrections(self) -> Corrections:
         """The review layer of the directory."""
-        return self._corrections
+        return self._read.corrections
 
     def _records(self) -> Iterator[Record]:
         for record in read_manifest(self.directory):
@@ -190,34 +209,23 @@ class RunReader:
                 self.counts["failed"] += 1
             elif "clip" in record and not self._every:
                 self.counts["clips"] += 1
-            elif self._review(record).verdict == "reject":
+            elif self._read.review(record).verdict == "reject":
                 self.counts["rejected"] += 1
             else:
-                self._names.name(record)  # a wrong root is the whole export's, not this photograph's
+                self._read.names.name(record)  # a wrong root is the whole export's, not this photograph's
                 yield record
-
-    def _attempt(
-        self, number: int, record: Mapping[str, Any]
-    ) -> tuple[ExportPhoto, Counter[str]] | UsageError:
-        try:
-            return self._photo(number, record)
-        except UsageError as error:
-            return error
 
     def _note_problem(self, kind: str, error: Exception) -> None:
         self.counts[kind] += 1
         if len(self.problems) < MOST_PROBLEMS:
             self.problems.append(str(error))
 
-    def _photo(self, number: int, record: Mapping[str, Any]) -> tuple[ExportPhoto, Counter[str]]:
-        """A photograph, and what is to be counted of it."""
-        own = partial(photo_masks, self.directory, record)
-        return self._assembled(number, record, own, record["name"], self._names.name(record), None)
-
-    def _frames_of(self, record: Mapping[str, Any], number: int) -> Iterator[ExportPhoto]:
-        """The wanted frames of a clip; it ends early where its masks do."""
+    def _frames_of(
+        self, record: Mapping[str, Any], number: int
+    ) -> Iterator[tuple[ExportPhoto, Counter[str]]]:
+        """The wanted frames of a clip and what is to be counted of them; it ends early where its masks do."""
         clip = self._clip(record)
-        path = None if self._frame_files == "none" else self._names.path(record)
+        path = None if self._frame_files == "none" else self._read.names.path(record)
         self.counts["clips_read"] += 1
         try:
             for frame in read_clip(
@@ -227,9 +235,7 @@ class RunReader:
                 clip=path,
                 threads=self._threads,
             ):
-                photo, counts = self._frame(number, record, clip, frame)
-                self.counts.update(counts)
-                yield photo
+                yield self._frame(number, record, clip, frame)
                 number += 1
         except (UsageError, ClipReadError) as error:
             self._note_problem("broken_clips", error)
@@ -244,7 +250,7 @@ class RunReader:
         self._tracks += count
         return ExportClip(
             number=self.counts["clips_read"] + 1,
-            file_name=self._names.name(record),
+            file_name=self._read.names.name(record),
             size_wh=oriented_size((width, height), inverse(target)),
             frames=int(record["clip"]["frames"]),
             every=self._every,
@@ -263,72 +269,7 @@ class RunReader:
         name = frame_name(record["name"], frame.index, suffix)
         file_name = frame_name(clip.file_name, frame.index, suffix)
         place = ExportFrame(clip, frame.index, pixels)
-        return self._assembled(number, frame.record, frame.masks, name, file_name, place)
-
-    def _assembled(
-        self,
-        number: int,
-        record: Mapping[str, Any],
-        own_masks: _Masks,
-        name: str,
-        file_name: str,
-        frame: ExportFrame | None,
-    ) -> tuple[ExportPhoto, Counter[str]]:
-        review = self._review(record)
-        orientation = int(record.get("stored_orientation") or 1)
-        target = self.grid_of(record)
-        self.stored_grid = self.stored_grid or target != 1
-        counts: Counter[str] = Counter(stale=int(review.stale), turned=int(orientation != 1))
-        counts["photos" if frame is None else "frames"] = 1
-        upright_wh = (int(record["size_wh"][0]), int(record["size_wh"][1]))
-        if review.correction is not None:
-            masks = self._corrected_masks(review)
-        else:
-            masks, overlapping = own_masks()
-            counts["overlapping"] += overlapping
-        instances = []
-        entries = {int(face["number"]): face for face in record["faces"]}
-        for face_number, mask in sorted(masks.items()):
-            if review.faces.get(face_number) == "reject":
-                counts["rejected_faces"] += 1
-            elif mask.pixels.size == 0:
-                counts["no_pixels"] += 1
-            else:
-                entry = None if review.rebased else entries.get(face_number)
-                track = None if frame is None else _track_id(frame.clip, face_number)
-                instances.append(_instance(face_number, mask, entry, review, target, upright_wh, track))
-        counts["faces"] = len(instances)
-        taken = {*masks, *entries} if frame is None else {*masks, *range(1, frame.clip.tracks + 1)}
-        photo = ExportPhoto(
-            number=number,
-            name=name,
-            path=self._names.path(record),
-            file_name=file_name,
-            sha256=record["sha256"] or "",
-            size_wh=oriented_size(upright_wh, inverse(target)),
-            turned=orientation != 1,
-            instances=tuple(instances),
-            source=_source(review, None),
-            known_numbers=tuple(sorted(taken)),
-            frame=frame,
-        )
-        return photo, counts
-
-    def _review(self, record: Mapping[str, Any]) -> PhotoReview:
-        """What people have said; most photographs have never been looked at, and cost nothing here."""
-        judged = self._reviewed and record["name"] in self._corrections
-        return self._corrections.review(record) if judged else _NEVER_JUDGED
-
-    def _corrected_masks(self, review: PhotoReview) -> dict[int, MaskWindow]:
-        """Masks of a corrected map, upright."""
-        if review.correction is None:
-            return {}
-        instances = self._corrections.instances(review.correction)
-        masks = {
-            int(number): MaskWindow.of(instances == number) for number in np.unique(instances) if number > 0
-        }
-        whole = self._corrections.whole_faces(review.correction)
-        return masks | {number: MaskWindow.of(mask) for number, mask in whole.items()}
+        return self._read.assembled(number, frame.record, frame.masks, name, file_name, place)
 
 
 def _why_left_out(record: Mapping[str, Any]) -> Literal["failed"] | None:
@@ -336,39 +277,28 @@ def _why_left_out(record: Mapping[str, Any]) -> Literal["failed"] | None:
     return "failed" if record.get("status") not in EXPORTED or not record.get("size_wh") else None
 
 
-def _track_id(clip: ExportClip, number: int) -> int | None:
-    """The track of a face of a frame; None for one that a person has added."""
-    return clip.first_track_id + number - 1 if number <= clip.tracks else None
+def _itself(photo: ExportPhoto) -> ExportPhoto:
+    return photo
 
 
-def _instance(
-    number: int,
-    mask: MaskWindow,
-    entry: Mapping[str, Any] | None,
-    review: PhotoReview,
-    target: int,
-    upright_wh: tuple[int, int],
-    track_id: int | None,
-) -> Instance:
-    """A face on the export's grid."""
-    points = None
-    if entry is not None and entry.get("landmarks"):
-        points = np.rint(entry["landmarks"]).astype(np.int32)
-        points = oriented_points(points, inverse(target), upright_wh)
-    if track_id is None and entry is not None and entry.get("track_id") is not None:
-        track_id = int(entry["track_id"])
-    return Instance(
-        number=number,
-        mask=oriented_window(mask, inverse(target), upright_wh),
-        score=float(entry["score"]) if entry is not None and review.correction is None else None,
-        landmarks=points,
-        source=_source(review, number),
-        track_id=track_id,
-    )
+def _prepared(prepare: Callable[[ExportPhoto], _Content], photo: ExportPhoto) -> tuple[ExportPhoto, _Content]:
+    return replace(photo, instances=()), prepare(photo)
 
 
-def _source(review: PhotoReview, number: int | None) -> Literal["run", "accepted", "corrected"]:
-    if review.correction is not None:
-        return "corrected"
-    accepted = review.verdict == "accept" or (number is not None and review.faces.get(number) == "accept")
-    return "accepted" if accepted else "run"
+def _attempt(
+    prepare: Callable[[ExportPhoto], _Content], records: RecordReader, item: _Item
+) -> _Outcome[_Content]:
+    """A photograph, what is to be counted of it, and what was made of it; or why it cannot be read."""
+    try:
+        photo, counts = records.photo(*item)
+    except UsageError as error:
+        return error
+    photo, content = _prepared(prepare, photo)
+    return photo, counts, content
+
+
+def _begun(
+    prepare: Callable[[ExportPhoto], _Content], open_records: Callable[[], RecordReader]
+) -> Callable[[_Item], _Outcome[_Content]]:
+    """What is done in a process of its own."""
+    return partial(_attempt, prepare, open_records())

@@ -38,6 +38,7 @@ from pipeline.exports.values import (
     MaskWindow,
 )
 from pipeline.images import file_sha256
+from pipeline.mask_png import encode_map
 
 PERSON = 15
 VOID = 255
@@ -59,6 +60,8 @@ def palette() -> bytes:
 
 _PALETTE = palette()
 
+_Files = tuple[bytes, bytes, str]
+
 
 class Voc(Format):
     """Writes Pascal VOC, and reads its object maps."""
@@ -75,20 +78,22 @@ class Voc(Format):
                 path = folder / "ImageSets" / kind / f"{split or 'train'}.txt"
                 self._lists[split].append(self.opened(path, "utf-8"))
 
-    def add(self, photo: ExportPhoto, split: str) -> None:
+    @classmethod
+    def prepared(cls, settings: ExportSettings, photo: ExportPhoto) -> _Files:
+        """Object map, class map, and the objects of the annotation."""
+        numbers = instance_map(photo)
+        classes = np.where(numbers > 0, np.uint8(PERSON), np.uint8(0))
+        return _png(numbers), _png(classes), _objects(photo)
+
+    def add(self, photo: ExportPhoto, split: str, content: _Files) -> None:
         """Write the files of a photograph."""
         objects = self.folder / "SegmentationObject"
-        wanted = (objects / photo.tree_name).with_suffix(".png")
-        wanted.parent.mkdir(parents=True, exist_ok=True)
-        path = unused(wanted, photo)
+        path = unused((objects / photo.tree_name).with_suffix(".png"), photo)
         name = path.relative_to(objects).with_suffix("").as_posix()
-        numbers = instance_map(photo)
-        path.write_bytes(_png(numbers))
-        _write(
-            self.folder / "SegmentationClass" / f"{name}.png",
-            _png(np.where(numbers > 0, PERSON, 0).astype(np.uint8)),
-        )
-        _write(self.folder / "Annotations" / f"{name}.xml", _xml(photo, name).encode())
+        numbers, classes, boxes = content
+        self.write(f"SegmentationObject/{name}.png", numbers)
+        self.write(f"SegmentationClass/{name}.png", classes)
+        self.write(f"Annotations/{name}.xml", _xml(photo, name, boxes).encode())
         place_photo(photo, self.folder / "JPEGImages" / f"{name}.jpg", self.settings)
         for file in self._lists[split]:
             file.write(f"{name}\n")
@@ -145,6 +150,9 @@ def instance_map(photo: ExportPhoto) -> NDArray[np.uint8] | NDArray[np.uint16]:
 
 
 def _png(numbers: NDArray[Any]) -> bytes:
+    content = encode_map(numbers, palette=_PALETTE if numbers.dtype == np.uint8 else None)
+    if content is not None:
+        return content
     picture = Image.fromarray(numbers)
     if numbers.dtype == np.uint8:
         picture = Image.frombytes("P", picture.size, numbers.tobytes())
@@ -168,12 +176,7 @@ def _read_png(path: Path) -> NDArray[Any]:
     return np.where(numbers == VOID, 0, numbers) if numbers.dtype == np.uint8 else numbers
 
 
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
-
-
-def _xml(photo: ExportPhoto, name: str) -> str:
+def _xml(photo: ExportPhoto, name: str, objects: str) -> str:
     width, height = photo.size_wh
     lines = [
         "<annotation>",
@@ -182,6 +185,12 @@ def _xml(photo: ExportPhoto, name: str) -> str:
         f"  <size><width>{width}</width><height>{height}</height><depth>3</depth></size>",
         "  <segmented>1</segmented>",
     ]
+    return "\n".join(lines) + f"\n{objects}</annotation>\n"
+
+
+def _objects(photo: ExportPhoto) -> str:
+    width, height = photo.size_wh
+    lines = []
     for instance in photo.instances:
         box = instance.mask.box
         cut = int(box.x == 0 or box.y == 0 or box.x_max == width or box.y_max == height)
@@ -193,4 +202,4 @@ def _xml(photo: ExportPhoto, name: str) -> str:
             f"<ymax>{box.y_max}</ymax></bndbox>",
             "  </object>",
         ]
-    return "\n".join([*lines, "</annotation>", ""])
+    return "".join(f"{line}\n" for line in lines)

@@ -57,16 +57,19 @@ class Yolo(Format):
         for part in self._parts.values():
             (folder / "labels" / part).mkdir(parents=True)
 
-    def add(self, photo: ExportPhoto, split: str) -> None:
+    @classmethod
+    def prepared(cls, settings: ExportSettings, photo: ExportPhoto) -> str:
+        """The labels."""
+        return "".join(f"0 {ring_text(instance.mask, photo.size_wh)}\n" for instance in photo.instances)
+
+    def add(self, photo: ExportPhoto, split: str, content: str) -> None:
         """Write the labels of a photograph."""
         part = self._parts[split]
-        wanted = (self.folder / "labels" / part / photo.tree_name).with_suffix(".txt")
-        wanted.parent.mkdir(parents=True, exist_ok=True)
-        label = unused(wanted, photo)
-        lines = [f"0 {ring_text(instance.mask, photo.size_wh)}\n" for instance in photo.instances]
-        label.write_text("".join(lines), encoding="ascii", newline="\n")
-        image = self.folder / "images" / label.relative_to(self.folder / "labels")
-        place_photo(photo, image.with_suffix(Path(photo.tree_name).suffix), self.settings)
+        labels = self.folder / "labels"
+        label = unused((labels / part / photo.tree_name).with_suffix(".txt"), photo).relative_to(labels)
+        self.write(f"labels/{label.as_posix()}", content.encode("ascii"))
+        image = self.folder / "images" / label.with_suffix(Path(photo.tree_name).suffix)
+        place_photo(photo, image, self.settings)
 
     def finish(self) -> None:
         """Write ``data.yaml``."""

@@ -13,8 +13,14 @@ from typing import Any, Protocol, TypeVar
 
 from pipeline.config import Config
 from pipeline.errors import EngineError, TimeLimitError, UncropError, WorkerLostError
-from pipeline.executors.base import thread_environment
-from pipeline.executors.children import cause_of_death, die_with_parent, end_process, inherited, kill_family
+from pipeline.executors.children import (
+    cause_of_death,
+    die_with_parent,
+    end_process,
+    inherited,
+    kill_family,
+    thread_environment,
+)
 
 _log = logging.getLogger(__name__)
 

@@ -14,7 +14,8 @@ import pytest
 
 from pipeline.config import Config
 from pipeline.errors import EngineError, EngineUnavailableError, OutputError
-from pipeline.executors.base import settle_threads, settle_workers, thread_environment
+from pipeline.executors.base import settle_threads, settle_workers
+from pipeline.executors.children import thread_environment
 from pipeline.executors.worker import Outcome, SegmenterFactory
 from pipeline.run_events import RunEvents
 from pipeline.runner import run
