@@ -55,6 +55,11 @@ class Candidate:
         return (self.width + self.height) / 2
 
     @property
+    def network(self) -> str:
+        """What found it, whatever had been done to the photograph before (``detector`` up to an ``@``)."""
+        return self.detector.partition("@")[0]
+
+    @property
     def box(self) -> Box:
         """Box of the same centre and size along the picture's axes, in whole pixels, at least 1 x 1."""
         x, x_max = round(self.x - self.width / 2), round(self.x + self.width / 2)

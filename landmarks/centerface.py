@@ -29,8 +29,10 @@ TILE_PX, OVERLAP_PX = 704, 64
 """Longest side of what the network sees at once, and what neighbouring tiles share: bounds the memory (about
 100 MB); faces that a border cuts are whole in the next tile, or were seen at a coarser scale."""
 
-_PATCH_PX, _PATCH_SHARE = 96, 0.45
-_PATCH_FACE_PX = _PATCH_PX * _PATCH_SHARE
+PATCH_SHARE = 0.45
+"""Share of the second look's picture that the face takes."""
+
+_PATCH_PX = 96
 _LEAST_SCORE, _SAME_SHIFT, _SAME_SIDES = 0.03, 0.35, (0.55, 1.8)
 """The second look: what it shows, and what of it is the face that was meant, in sides of that."""
 
@@ -81,11 +83,15 @@ class CenterFace:
             found += self._find_in_tile(tile, threshold, name)
         return found if len(tiles) == 1 else merge(found)
 
-    def score_at(self, image: Pixels, candidate: Candidate) -> float:
-        """Score 0 to 1 of the best find at a candidate's place and of its size, seen upright; 0 without."""
-        patch = upright_patch(image, candidate, _PATCH_PX, _PATCH_SHARE)
+    def score_at(self, image: Pixels, candidate: Candidate, share: float = PATCH_SHARE) -> float:
+        """Score 0 to 1 of the best find at a candidate's place and of its size, seen upright; 0 without.
+
+        ``share`` is how much of what it sees the candidate's side takes.
+        """
+        patch = upright_patch(image, candidate, _PATCH_PX, share)
         finds, _ = self._finds_in(patch, _LEAST_SCORE)
-        shifts, sides = (finds.centres - _PATCH_PX / 2) / _PATCH_FACE_PX, finds.sides / _PATCH_FACE_PX
+        face_px = _PATCH_PX * share
+        shifts, sides = (finds.centres - _PATCH_PX / 2) / face_px, finds.sides / face_px
         agree = (np.hypot(*shifts.T) < _SAME_SHIFT) & (sides > _SAME_SIDES[0]) & (sides < _SAME_SIDES[1])
         return float(finds.scores[agree].max(initial=0.0))
 

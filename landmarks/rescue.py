@@ -56,7 +56,8 @@ class Rescue:
         by_score = sorted(search(image), key=lambda candidate: -candidate.score)
         places: list[Candidate] = []
         for candidate in by_score:
-            places += distinct([candidate], same_place, known=[*looked, *places])
+            before = [place for place in looked if not _is_more(candidate, place)]
+            places += distinct([candidate], same_place, known=[*before, *places])
             if len(places) == MOST_LOOKS:
                 break
         looked += places
@@ -97,6 +98,11 @@ class Rescue:
                 turned = turned_view(view, degrees)
                 found += self.judge.blazeface.find_in(turned, threshold=WEAK_BLAZEFACE, name=name)
         return found
+
+
+def _is_more(candidate: Candidate, place: Candidate) -> bool:
+    """Whether CenterFace proposes what BlazeFace alone had proposed before."""
+    return candidate.network == "centerface" and place.network != "centerface"
 
 
 def even_light(image: Pixels) -> Pixels:

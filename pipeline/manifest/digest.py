@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pipeline.config import Config, shaping
 from pipeline.models.settling import settled
 
-RESULTS_VERSION = 2
+RESULTS_VERSION = 3
 """Raised by every change of the program that changes results (a constant, a formula, a format): what was
 made before is then made again instead of being taken for done."""
 

@@ -182,6 +182,31 @@ def test_face_that_fills_the_photograph(finder: FaceFinder, astronaut: np.ndarra
     assert face.detection.box.width > 70
 
 
+@pytest.mark.parametrize(
+    ("name", "face", "aside", "down", "degrees"),
+    [
+        ("astronaut_dark_grey.jpg", (174, 71, 97), 0.1, 0.1, -20),
+        ("group.jpg", (674, 496, 138), 0.0, 0.1, 20),
+        ("group.jpg", (674, 496, 138), -0.1, 0.1, 20),  # found by a harder search
+        ("group.jpg", (674, 496, 138), 0.1, 0.1, 0),
+    ],
+)
+def test_a_face_behind_a_telephone(
+    finder: FaceFinder, name: str, face: tuple[int, int, int], aside: float, down: float, degrees: float
+) -> None:
+    """``face`` is left, top and side of its box; the telephone's place is in sides of it."""
+    left, top, side = face
+    middle = 1.2 * side
+    start_x, start_y = int(left - 0.7 * side), max(int(top - 0.7 * side), 0)
+    photo = _read(name)[start_y : start_y + int(2.4 * side), start_x : start_x + int(2.4 * side)].copy()
+    phone = (middle + aside * side, middle + down * side), (0.5 * side, 0.95 * side), degrees
+    cv2.fillPoly(photo, [np.rint(cv2.boxPoints(phone)).astype(np.int32)], (18, 18, 22))
+    boxes = [found.box for found in finder.detect(photo)]
+    assert len(boxes) == 1
+    assert np.hypot(*(np.array(boxes[0].center) - middle)) < 0.25 * side
+    assert boxes[0].width == pytest.approx(side, rel=0.3)
+
+
 def test_hog_only_is_plain_dlib(
     astronaut: np.ndarray, hog: FaceFinder, astronaut_face: FaceLandmarks
 ) -> None:

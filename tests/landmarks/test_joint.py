@@ -13,7 +13,7 @@ from landmarks.arrays import Pixels
 from landmarks.base import SearchSettings
 from landmarks.blazeface import BlazeFace
 from landmarks.candidates import Candidate
-from landmarks.centerface import OVERLAP_PX, TILE_PX, CenterFace
+from landmarks.centerface import OVERLAP_PX, PATCH_SHARE, TILE_PX, CenterFace
 from landmarks.geometry import Detection
 from landmarks.joint import COARSE_PIXELS, PORTRAIT_COARSER, WHOLE_PIXELS, JointDetector
 from landmarks.judge import Judge
@@ -179,7 +179,7 @@ class _Says:
     def __init__(self, strict: float, found: Candidate | None, look: float) -> None:
         self.strict, self.found, self.look = strict, found, look
 
-    def score_at(self, image: Pixels, candidate: Candidate) -> float:
+    def score_at(self, image: Pixels, candidate: Candidate, share: float = 0.45) -> float:
         return self.strict
 
     def found_near(self, image: Pixels, candidate: Candidate, *, threshold: float) -> Candidate | None:
@@ -201,6 +201,36 @@ def test_a_box_is_not_that_of_a_larger_face_beside_it(astronaut: Pixels, strict:
     face = _judge_that_hears(strict, found, look=1.0).convinced(astronaut, small, seen=0.8)
     assert face is not None
     assert face.side == (36.0 if strict > 0.5 and side > 60 else side)
+
+
+class _SaysBySize(_Says):
+    """CenterFace sees a face wherever it takes another share of the picture than in the usual second look."""
+
+    def score_at(self, image: Pixels, candidate: Candidate, share: float = PATCH_SHARE) -> float:
+        return 0.0 if share == PATCH_SHARE else self.strict
+
+
+@pytest.mark.parametrize(
+    ("network", "side", "score", "strict", "look", "believed"),
+    [
+        ("centerface", 200.0, 0.6, 0.4, 0.1, True),  # 0.6 + 3/4 x 0.4 + 1/4 x 0.1 = 0.925
+        ("centerface@pad", 200.0, 0.6, 0.4, 0.1, True),
+        ("centerface", 200.0, 0.6, 0.4, 0.0, False),
+        ("centerface", 200.0, 0.6, 0.2, 0.5, False),
+        ("centerface", 200.0, 0.4, 0.8, 0.1, False),  # the search hardly saw it
+        ("blazeface", 200.0, 0.6, 0.8, 0.1, False),
+        ("centerface", 80.0, 0.6, 0.8, 0.1, False),  # small: the usual second look is as good
+    ],
+)
+def test_a_large_face_that_is_seen_weakly_but_at_every_size(
+    astronaut: Pixels, network: str, side: float, score: float, strict: float, look: float, believed: bool
+) -> None:
+    says = _SaysBySize(strict, None, look)
+    judge = Judge(says, says)  # type: ignore[arg-type]
+    place = Candidate(250.0, 250.0, side, side, 0.0, score, network)
+    expected = place if believed else None
+    assert judge.convinced(astronaut, place, seen=score) == expected
+    assert judge.convinced_in_rescue(astronaut, place) == expected
 
 
 @pytest.mark.parametrize(

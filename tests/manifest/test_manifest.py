@@ -230,7 +230,7 @@ def test_constants_of_results_change_with_their_version() -> None:
         "MEAN_BGR": [round(float(value), 4) for value in MEAN_BGR],
     }
     assert (RESULTS_VERSION, constants) == (
-        2,
+        3,
         {
             "PNG_COMPRESSION": 3,
             "OVERLAY": ((255, 0, 0), 0.5, 92),
