@@ -100,14 +100,14 @@ class Ahead(Generic[_In, _Out]):
         self._taken += len(batch)
         if not self._processes or self._taken <= MANY:
             return self._pool.submit(lambda: [self._function(item) for item in batch])
-        if self._begun:
-            return self._pool.submit(_work, batch)
-        self._begun = True
-        context = multiprocessing.get_context("spawn")
-        self._pool = self._opened(ProcessPoolExecutor(self._processes, context, _begin, (self._elsewhere,)))
-        if os.name == "posix":
-            resource_tracker.ensure_running()  # its start would unblock Ctrl-C again
-        with inherited(thread_environment(1)):
+        if not self._begun:
+            self._begun = True
+            context = multiprocessing.get_context("spawn")
+            pool = ProcessPoolExecutor(self._processes, context, _begin, (self._elsewhere,))
+            self._pool = self._opened(pool)
+            if os.name == "posix":
+                resource_tracker.ensure_running()  # its start would unblock Ctrl-C again
+        with inherited(thread_environment(1)):  # any of these may start another process
             return self._pool.submit(_work, batch)
 
     def _opened(self, pool: Executor) -> Executor:

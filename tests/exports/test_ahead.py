@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -60,6 +61,24 @@ def test_processes_take_over_where_there_is_much(monkeypatch: pytest.MonkeyPatch
     assert [number for number, _ in results] == list(range(130))
     assert {process for _, process in results[:30]} == {os.getpid()}
     assert os.getpid() not in {process for _, process in results[62:] + later}
+
+
+def surroundings(_: int) -> tuple[int, bool, str | None]:
+    time.sleep(0.001)  # so that no process can have all of them
+    blocked = signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    return os.getpid(), blocked, os.environ.get("OMP_NUM_THREADS")
+
+
+def surroundings_begun() -> Callable[[int], tuple[int, bool, str | None]]:
+    return surroundings
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are not blocked elsewhere")
+def test_all_processes_leave_interruptions_to_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ahead, "MANY", 16)
+    with Ahead(surroundings, surroundings_begun, threads=2, processes=2) as works:
+        found = {result for result in works.in_order(range(1600)) if result[0] != os.getpid()}
+    assert {(blocked, threads) for _, blocked, threads in found} == {(True, "1")}
 
 
 @pytest.mark.parametrize(("fate", "error"), [("killed", WorkerLostError), ("wrong", UsageError)])
