@@ -3,7 +3,8 @@
 Layout and codes as in cocoapi: category ids from 1, ``bbox`` [x, y, width, height] of the mask's pixels,
 ``iscrowd`` 0 for run lengths too (1 would take a face out of the scoring). Outlines of a piece with holes are
 one ring (see `pipeline.exports.polygons`). Beyond the format, which lets readers skip what they don't know:
-``sha256`` and ``source`` of a photograph; ``score``, ``face`` (its number) and ``source`` of an annotation.
+``sha256`` and ``source`` of a photograph; ``score``, ``face`` (its number), ``source``,
+``attributes.confidence`` and ``attributes.landmark_quality`` of an annotation.
 
 Frames of clips are images with ``video_id`` and their place, from 0, as ``frame_id`` (CocoVID, as MMTracking
 reads it) and ``frame_index`` (TAO); their annotations have ``video_id`` and the number of the track, the same
@@ -171,8 +172,9 @@ def _annotation(settings: ExportSettings, photo: ExportPhoto, instance: Instance
         annotation["video_id"] = photo.frame.clip.number
         if instance.track_id is not None:
             annotation |= {"instance_id": instance.track_id, "track_id": instance.track_id}
-    if instance.track_id is not None:
-        annotation["attributes"] = {"track_id": instance.track_id}
+    track = {} if instance.track_id is None else {"track_id": instance.track_id}
+    if attributes := {**track, **instance.qualities}:
+        annotation["attributes"] = attributes
     return annotation
 
 

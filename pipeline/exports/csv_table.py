@@ -24,6 +24,8 @@ COLUMNS = (
     "face_height",
     "area_px",
     "score",
+    "confidence",
+    "landmark_quality",
     "source",
     "clip",
     "frame",
@@ -60,6 +62,7 @@ class CsvTable(Format):
             write([row.get(column, "") for column in COLUMNS])
         for instance in photo.instances:
             mask = instance.mask
+            figures = instance.score, instance.confidence, instance.landmark_quality
             points = [""] * 136 if instance.landmarks is None else instance.landmarks.ravel().tolist()
             write(
                 [
@@ -67,7 +70,7 @@ class CsvTable(Format):
                     instance.number,
                     *mask.xywh,
                     mask.area_px,
-                    "" if instance.score is None else instance.score,
+                    *("" if value is None else value for value in figures),
                     instance.source,
                     *place,
                     "" if instance.track_id is None else instance.track_id,

@@ -1,7 +1,8 @@
 """CVAT 1.1: one ``annotations.xml`` for images, or one a part; and one file a clip for videos.
 
 A face is a ``<mask>``: a box and the lengths of its runs along the rows, background first. As polygons, a
-face is one ``<polygon>`` a piece, holes on bridges of no width, and its pieces share a ``group_id``.
+face is one ``<polygon>`` a piece, holes on bridges of no width, and its pieces share a ``group_id``. Its
+number as ``face``, ``confidence`` and ``landmark_quality`` are attributes.
 
 A clip is ``clips/NAME.xml`` with tracks (see `pipeline.exports.cvat_video`), for a task that holds the clip
 itself; where frames are written as pictures they are images like any other, for a task that holds these.
@@ -20,7 +21,14 @@ import numpy as np
 
 from pipeline.errors import UsageError
 from pipeline.exports.base import Format, suffixed
-from pipeline.exports.cvat_shapes import mask_text, polygon_text, read_shape
+from pipeline.exports.cvat_shapes import (
+    LABELS,
+    attributes_text,
+    mask_text,
+    polygon_text,
+    read_number,
+    read_shape,
+)
 from pipeline.exports.cvat_video import ClipTracks, Shape, TrackShape, read_tracks, track_shapes
 from pipeline.exports.destination import place_photo
 from pipeline.exports.polygons import one_ring, outlines
@@ -38,8 +46,7 @@ from pipeline.exports.values import (
 
 _HEAD = (
     '<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n  <version>1.1</version>\n'
-    f"  <meta><task><labels><label><name>{LABEL}</name><attributes></attributes></label></labels></task>"
-    "</meta>\n"
+    f"  <meta><task>{LABELS}</task></meta>\n"
 )
 
 
@@ -71,7 +78,7 @@ class Cvat(Format):
             if settings.shapes == "polygons":
                 shapes += _polygons(instance, common)
             else:
-                shapes.append(mask_text(instance.mask, common))
+                shapes.append(mask_text(instance.mask, common, attributes_text(instance)))
         return "".join(shapes)
 
     def add(self, photo: ExportPhoto, split: str, content: str | list[TrackShape]) -> None:
@@ -136,7 +143,7 @@ def _polygons(instance: Instance, common: str) -> Iterator[str]:
     pieces = outlines(instance.mask)
     group = f' group_id="{instance.number}"' if len(pieces) > 1 else ""
     for piece in pieces:
-        yield polygon_text(one_ring(piece), common, group)
+        yield polygon_text(one_ring(piece), common, attributes_text(instance), group)
 
 
 def _read_file(path: Path) -> Iterator[ImportedPhoto]:
@@ -150,7 +157,9 @@ def _read_file(path: Path) -> Iterator[ImportedPhoto]:
         if event == "end" and element.tag == "meta":
             meta = element
         elif event == "end" and element.tag == "track":
-            shapes = [{**shape.attrib, "tag": shape.tag} for shape in element]
+            number = next((found for shape in element if (found := read_number(shape))), None)
+            told = {} if number is None else {"number": str(number)}
+            shapes = [{**shape.attrib, "tag": shape.tag, **told} for shape in element]
             tracks.append(sorted(shapes, key=lambda shape: int(shape["frame"])))
             root.clear()
         elif event == "end" and element.tag == "image":
@@ -171,14 +180,17 @@ def _same(faces: tuple[ImportedFace, ...], _: tuple[int, int]) -> tuple[Imported
 
 def _read_faces(image: ET.Element, size_wh: tuple[int, int]) -> Iterator[ImportedFace]:
     groups: dict[str, list[MaskWindow]] = {}
+    numbers: dict[str, int | None] = {}
     for index, shape in enumerate(image):
         mask = read_shape(shape.tag, shape.attrib, size_wh)
         group = shape.attrib.get("group_id", "0")
-        groups.setdefault(group if group != "0" else f"shape {index}", []).append(mask)
-    for masks in groups.values():
+        name = group if group != "0" else f"shape {index}"
+        groups.setdefault(name, []).append(mask)
+        numbers[name] = numbers.get(name) or read_number(shape)
+    for name, masks in groups.items():
         joined = joined_windows(masks)
         if joined.pixels.size:
-            yield ImportedFace(joined)
+            yield ImportedFace(joined, numbers[name])
 
 
 def joined_windows(masks: list[MaskWindow]) -> MaskWindow:

@@ -1,7 +1,8 @@
 """CVAT for video 1.1: one file a clip, its faces as tracks.
 
 A ``<track>`` has a shape in every exported frame in which its face is, as a keyframe, and one with
-``outside`` where the face has gone; CVAT lets a shape stand until the next. Frames go by, tracks stand one
+``outside`` where the face has gone; CVAT lets a shape stand until the next. Its attribute ``face`` is the
+number of the track, from 1 on, by which it is known when it comes back. Frames go by, tracks stand one
 behind another in the file: every track has a file of its own on the way.
 """
 
@@ -18,7 +19,7 @@ from xml.sax.saxutils import escape
 
 from pipeline.errors import UsageError
 from pipeline.exports.clip_frames import frame_name
-from pipeline.exports.cvat_shapes import mask_text, polygon_text, read_shape
+from pipeline.exports.cvat_shapes import LABELS, attributes_text, mask_text, polygon_text, read_shape
 from pipeline.exports.destination import append_file
 from pipeline.exports.polygons import one_ring, outlines
 from pipeline.exports.values import (
@@ -27,12 +28,12 @@ from pipeline.exports.values import (
     ExportPhoto,
     ImportedFace,
     ImportedPhoto,
-    MaskWindow,
+    Instance,
     Shapes,
 )
 
 Shape = Mapping[str, str]
-"""Attributes of a shape, and its tag as ``tag``."""
+"""XML attributes of a shape, its tag as ``tag``, and its face's number, where its track tells it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +58,17 @@ class TrackShape:
 def track_shapes(photo: ExportPhoto, shapes: Shapes) -> list[TrackShape]:
     """The faces of a frame; as ``polygons`` one ring each, holes and pieces on bridges of no width."""
     return [
-        TrackShape(instance.number, _text(instance.mask, shapes), instance.source != "run")
+        TrackShape(instance.number, _text(instance, shapes), instance.source != "run")
         for instance in photo.instances
     ]
 
 
-def _text(mask: MaskWindow, shapes: Shapes) -> str:
+def _text(instance: Instance, shapes: Shapes) -> str:
+    attributes = attributes_text(instance)
     if shapes == "masks":
-        return mask_text(mask, _PLACE)
-    return polygon_text(one_ring([ring for piece in outlines(mask) for ring in piece]), _PLACE)
+        return mask_text(instance.mask, _PLACE, attributes)
+    rings = [ring for piece in outlines(instance.mask) for ring in piece]
+    return polygon_text(one_ring(rings), _PLACE, attributes)
 
 
 class ClipTracks:
@@ -144,7 +147,7 @@ def _head(clip: ExportClip) -> str:
         f"<name>{name}</name><size>{-(-clip.frames // clip.every)}</size><mode>interpolation</mode>"
         f"<start_frame>0</start_frame><stop_frame>{clip.frames - 1}</stop_frame>"
         f"<frame_filter>step={clip.every}</frame_filter>"
-        f"<labels><label><name>{LABEL}</name><attributes></attributes></label></labels>"
+        f"{LABELS}"
         f"<original_size><width>{width}</width><height>{height}</height></original_size>"
         f"<source>{name}</source></task></meta>\n"
     )
@@ -200,5 +203,9 @@ def read_tracks(path: Path, meta: ET.Element | None, tracks: list[list[Shape]]) 
 
 
 def _faces(shapes: tuple[Shape, ...], size_wh: tuple[int, int]) -> tuple[ImportedFace, ...]:
-    masks = (read_shape(shape["tag"], shape, size_wh) for shape in shapes)
-    return tuple(ImportedFace(mask) for mask in masks if mask.pixels.size)
+    masks = ((read_shape(shape["tag"], shape, size_wh), shape.get("number")) for shape in shapes)
+    return tuple(
+        ImportedFace(mask, None if number is None else int(number))
+        for mask, number in masks
+        if mask.pixels.size
+    )

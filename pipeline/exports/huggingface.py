@@ -5,10 +5,10 @@
     datasets.load_dataset("imagefolder", data_dir=FOLDER)
 
 gives ``image``, ``mask`` (0 and 255), ``instances`` (numbers of the faces) and ``objects``, the faces one by
-one: ``number``, ``bbox`` [x, y, width, height], ``area``, ``score``, ``category``, and ``rle``, COCO's
-compressed code of the whole mask, also where faces overlap. Frames of clips have ``clip``, ``frame`` (from 0)
-and ``objects.track_id``, which are "" and -1 for photographs: a column has one type. Its reader turns
-photographs upright, and so must the masks lie.
+one: ``number``, ``bbox`` [x, y, width, height], ``area``, ``score``, ``confidence``, ``landmark_quality``,
+``category``, and ``rle``, COCO's compressed code of the whole mask, also where faces overlap. Frames of clips
+have ``clip``, ``frame`` (from 0) and ``objects.track_id``, which are "" and -1 for photographs: a column has
+one type. Its reader turns photographs upright, and so must the masks lie.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from pipeline.output_pictures import encode_picture
 
 PARTS = {"": "train", "val": "validation"}
 _Files = tuple[bytes, bytes, str]
-_KEYS = ("number", "bbox", "area", "score", "category", "track_id", "rle")
+_KEYS = ("number", "bbox", "area", "score", "confidence", "landmark_quality", "category", "track_id", "rle")
 
 
 class HuggingFace(Format):
@@ -54,6 +54,8 @@ class HuggingFace(Format):
                 face.xywh,
                 face.area_px,
                 instance.score,
+                instance.confidence,
+                instance.landmark_quality,
                 0,
                 -1 if instance.track_id is None else instance.track_id,
                 encode_coco(face.pixels, photo.size_wh, (face.x, face.y)),

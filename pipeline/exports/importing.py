@@ -156,8 +156,11 @@ def _changed_masks(
     new = max([0, *photo.known_numbers]) + 1
     for index, face in enumerate(faces):
         if index not in pairs.values():
-            masks[new] = face.mask
-            new += 1
+            if face.number in photo.known_numbers and face.number not in masks:
+                masks[face.number] = face.mask
+            else:
+                masks[new] = face.mask
+                new += 1
     return masks
 
 

@@ -2,8 +2,9 @@
 
 Faces of the run are ``predictions``; those that a person has accepted or corrected are ``annotations``. The
 photograph's address is ``data.image``; by default it is one of Label Studio's local file storage. Frames of
-clips are tasks of their own with pictures: its interface for videos has boxes, but no masks. Their faces have
-``meta.track_id``. Exports of Label Studio (JSON) are read back.
+clips are tasks of their own with pictures: its interface for videos has boxes, but no masks. Faces have
+``meta.confidence`` and ``meta.landmark_quality``, those of frames ``meta.track_id``. Exports of Label Studio
+(JSON) are read back.
 """
 
 from __future__ import annotations
@@ -127,8 +128,9 @@ def _item(photo: ExportPhoto, instance: Instance) -> dict[str, Any]:
     }
     if instance.score is not None:
         item["score"] = instance.score
-    if instance.track_id is not None:
-        item["meta"] = {"track_id": instance.track_id}
+    track = {} if instance.track_id is None else {"track_id": instance.track_id}
+    if meta := {**track, **instance.qualities}:
+        item["meta"] = meta
     return item
 
 

@@ -189,11 +189,18 @@ def _instance(
     return Instance(
         number=number,
         mask=oriented_window(mask, inverse(target), upright_wh),
-        score=float(entry["score"]) if entry is not None and review.correction is None else None,
+        score=_figure(entry, "score") if review.correction is None else None,
+        confidence=_figure(entry, "confidence") if review.correction is None else None,
         landmarks=points,
+        landmark_quality=None if points is None else _figure(entry, "landmark_quality"),
         source=_source(review, number),
         track_id=track_id,
     )
+
+
+def _figure(entry: Mapping[str, Any] | None, key: str) -> float | None:
+    value = None if entry is None else entry.get(key)
+    return None if value is None else float(value)
 
 
 def _source(review: PhotoReview, number: int | None) -> Literal["run", "accepted", "corrected"]:

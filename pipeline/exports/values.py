@@ -95,8 +95,13 @@ class Instance:
         Its pixels; at least one.
     score
         Mean probability of face over the mask, 0-1; None for faces that a person has drawn.
+    confidence
+        How sure it is that this is a face and its mask is right, 0-1 (see docs/faces.md); None for faces
+        that a person has drawn, and of runs that do not say.
     landmarks
         (68, 2) int32 x, y; they may lie outside the frame. None where they are not known.
+    landmark_quality
+        How likely they are right, 0-1; None where it is not known.
     source
         Who says so: the ``run``, or a person who has ``accepted`` or ``corrected`` it.
     track_id
@@ -107,9 +112,17 @@ class Instance:
     number: int
     mask: MaskWindow
     score: float | None = None
+    confidence: float | None = None
     landmarks: NDArray[np.int32] | None = None
+    landmark_quality: float | None = None
     source: Literal["run", "accepted", "corrected"] = "run"
     track_id: int | None = None
+
+    @property
+    def qualities(self) -> dict[str, float]:
+        """``confidence`` and ``landmark_quality``, as far as they are known."""
+        known = {"confidence": self.confidence, "landmark_quality": self.landmark_quality}
+        return {name: value for name, value in known.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True, eq=False)

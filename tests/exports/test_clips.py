@@ -522,6 +522,41 @@ def test_a_track_that_was_corrected_in_cvat(tmp_path: Path) -> None:
     assert read["walk.mkv/000001.png"].source == "run"
 
 
+@pytest.mark.parametrize("shapes", ["masks", "polygons"])
+def test_a_track_of_cvat_stays_who_it_is(tmp_path: Path, shapes: str) -> None:
+    """Wherever its mask has gone, and also in frames in which the run had lost its face."""
+    clip = walk()
+    run = write_clips_of(tmp_path, [clip])
+    file = export(run, tmp_path / "c", "cvat", "--shapes", shapes) / "clips/walk.mkv.xml"
+    tree = ET.parse(file)
+    first = tree.getroot().findall("track")[0]
+    assert {shape.findtext("attribute[@name='face']") for shape in first} == {"1"}
+    assert tree.getroot().findtext("meta/task/labels/label/attributes/attribute/name") == "face"
+    kept = next(shape for shape in first if shape.attrib["frame"] == "8")
+    for shape in list(first):  # where frame 8 has it, from frame 3 on
+        if int(shape.attrib["frame"]) in range(3, 9):
+            first.remove(shape)
+    kept.attrib["frame"] = "3"
+    first.insert(3, kept)
+    name = tree.getroot().find("meta/task/source")
+    assert name is not None
+    name.text = "walk.mkv"
+    tree.write(file)
+    assert take_in(run, "cvat", file) == 0
+    read = frames_of(RunReader(run, every=1))
+    right = clip.frames[8]
+    assert right is not None
+    for index in (3, 5, 6, 7):
+        photo = read[f"walk.mkv/{index:06d}.png"]
+        face = next(instance for instance in photo.instances if instance.number == 1)
+        assert face.track_id == 1
+        assert np.array_equal(face.mask.frame(photo.size_wh), right[0]), index
+        assert {instance.number for instance in photo.instances} <= {1, 2}
+    second = export(run, tmp_path / "d", "coco")
+    annotations = json.loads((second / "instances.json").read_bytes())["annotations"]
+    assert {one["track_id"] for one in annotations} == {1, 2, 3}
+
+
 def test_what_fits_no_clip_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = write_clips_of(tmp_path, [walk()])
     folder = export(run, tmp_path / "c", "coco")

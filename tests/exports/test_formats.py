@@ -25,6 +25,8 @@ from pycocotools.coco import COCO
 
 from landmarks.arrays import Mask
 from pipeline.cli import main
+from pipeline.corrections.layer import Corrections
+from pipeline.manifest.journal import read_manifest, to_line
 from tests.exports.runs import SHOTS, TO_STORED, Shot, crowd, disc, write_run_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:pycocotools")
@@ -386,3 +388,69 @@ def test_csv(upright_run: Path, tmp_path: Path) -> None:
             assert 0 < float(row["score"]) < 1
             assert int(row["x68"]) == int(row["x1"]) + 67
     check(read, "upright")
+
+
+# ---- How good faces are
+
+
+def _of_coco(folder: Path) -> Iterator[tuple[Any, Any]]:
+    for one in json.loads((folder / "instances.json").read_bytes())["annotations"]:
+        yield one["attributes"].get("confidence"), one["attributes"].get("landmark_quality")
+
+
+def _of_csv(folder: Path) -> Iterator[tuple[Any, Any]]:
+    for row in csv.DictReader(io.StringIO((folder / "faces.csv").read_text("utf-8"))):
+        if row["face"]:
+            figures = row["confidence"], row["landmark_quality"]
+            yield tuple(float(figure) if figure else None for figure in figures)  # type: ignore[misc]
+
+
+def _of_cvat(folder: Path) -> Iterator[tuple[Any, Any]]:
+    root = ET.parse(folder / "annotations.xml").getroot()
+    declared = [one.findtext("name") for one in root.iter("attribute") if one.find("name") is not None]
+    for mask in root.iter("mask"):
+        told = {one.attrib["name"]: float(one.text or "nan") for one in mask.findall("attribute")}
+        assert set(told) <= set(declared)
+        yield told.get("confidence"), told.get("landmark_quality")
+
+
+def _of_label_studio(folder: Path) -> Iterator[tuple[Any, Any]]:
+    for task in json.loads((folder / "tasks.json").read_bytes()):
+        for one in (task.get("predictions") or task["annotations"])[0]["result"]:
+            yield one["meta"].get("confidence"), one["meta"].get("landmark_quality")
+
+
+def _of_hugging_face(folder: Path) -> Iterator[tuple[Any, Any]]:
+    for line in (folder / "train/metadata.jsonl").read_text().splitlines():
+        faces = json.loads(line)["objects"]
+        yield from zip(faces["confidence"], faces["landmark_quality"], strict=True)
+
+
+QUALITIES: dict[str, Callable[[Path], Iterator[tuple[Any, Any]]]] = {
+    "coco": _of_coco,
+    "csv": _of_csv,
+    "cvat": _of_cvat,
+    "label-studio": _of_label_studio,
+    "huggingface": _of_hugging_face,
+}
+
+
+@pytest.mark.parametrize("name", QUALITIES)
+def test_confidence_and_quality_of_landmarks(tmp_path: Path, name: str) -> None:
+    """As the run says; a face that a person has drawn has no confidence, but landmarks as good as before."""
+    shots = [shot for shot in SHOTS if shot.name in ("cut.jpg", "empty.jpg", "hole.jpg", "turned/6.jpg")]
+    run = write_run_of(tmp_path, shots)
+    records = list(read_manifest(run))
+    for number, record in enumerate(records):
+        for face in record["faces"]:
+            face |= {"confidence": 0.125 * number + 0.25, "landmark_quality": 0.5 / face["number"]}
+    (run / "manifest.jsonl").write_bytes(b"".join(map(to_line, records)))
+    drawn = next(record for record in records if record["name"].endswith("hole.jpg"))
+    Corrections(run).correct(drawn, disc((150, 100), (60, 50), 20).astype(np.uint8), who="anna")
+    expected = [
+        (None if record is drawn else face["confidence"], face["landmark_quality"])
+        for record in records
+        for face in record["faces"]
+    ]
+    assert len(expected) == 4
+    assert list(QUALITIES[name](export(run, tmp_path / "set", name))) == expected

@@ -160,8 +160,16 @@ def test_what_was_drawn_in_cvat_label_studio_voc_and_yolo(tmp_path: Path) -> Non
     tree.write(cvat)
     assert take_in(run, "cvat", cvat) == 0
     found = faces(run)
+    assert list(found) == [1, 2]  # its attribute tells its number, little as it has in common
+    assert np.argwhere(found[1]).tolist() == [[18, 21], [18, 22], [19, 21], [19, 22]]
+    for number in mask.findall("attribute"):
+        mask.remove(number)
+    mask.attrib |= {"left": "30"}
+    tree.write(cvat)
+    assert take_in(run, "cvat", cvat) == 0
+    found = faces(run)
     assert list(found) == [2, 3]  # too little in common with the first face to be it
-    assert np.argwhere(found[3]).tolist() == [[18, 21], [18, 22], [19, 21], [19, 22]]
+    assert np.argwhere(found[3]).tolist() == [[18, 31], [18, 32], [19, 31], [19, 32]]
 
     studio = export(run, "label-studio") / "tasks.json"
     tasks = json.loads(studio.read_bytes())
