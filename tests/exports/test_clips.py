@@ -215,7 +215,7 @@ def test_coco(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
             x, y = one["keypoints"][:2]
             assert (x, y) == (one["bbox"][0] - 2, one["bbox"][1] - 1)
         else:
-            assert not {"video_id", "instance_id", "track_id", "attributes"} & set(one)
+            assert not {"video_id", "instance_id", "track_id"} & {*one, *one["attributes"]}
     assert seen == {1: {0, 1, 2}, 2: {0, 1, 2, 3, 7, 8, 10, 11}, 3: {0, 1, 2, 3, 5, 6}, 4: {10, 11}}
 
 
