@@ -89,8 +89,8 @@ class Names(Format):
         super().__init__(folder, settings)
         self.lines = []
 
-    def add(self, photo, split):
-        self.lines.append(f"{photo.file_name} {len(photo.instances)}")
+    def add(self, photo, split, content):
+        self.lines.append(f"{photo.file_name} {len(content)}")
 
     def finish(self):
         (self.folder / "names.txt").write_text("\\n".join(sorted(self.lines)))

@@ -50,12 +50,13 @@ class Format(ABC):
         self._made: set[str] = set()
 
     @classmethod
-    @abstractmethod
     def prepared(cls, settings: ExportSettings, photo: ExportPhoto) -> Any:
         """What is to be written of a photograph's faces, as far as it follows from the photograph alone.
 
-        Most of the work, done ahead and in other processes: it goes by pickle.
+        Most of the work, done ahead and in other processes: it goes by pickle. Unless a format has an own way
+        it is the faces themselves.
         """
+        return photo.instances
 
     @abstractmethod
     def add(self, photo: ExportPhoto, split: str, content: Any) -> None:
