@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import cv2
@@ -25,6 +25,10 @@ _LOOK_SHARE = 0.85
 
 ALIKE = 0.8
 """Correlation of two looks from which on they are taken for the same face."""
+
+AGREED = 0.015
+"""Mean distance of landmarks, as a share of the face's side, up to which a search only says again what is known:
+twice what lies between two predictions of one face."""
 
 CONFIRMED = 0.3
 """Least score of a second look that keeps a face which is known already; a new one needs more."""
@@ -100,6 +104,20 @@ class Follower:
         detection = face.detection
         points, patch = self._placed(image, face.points.astype(np.float64))
         return Sight(points, _look(patch, points), detection.score, detection.detector)
+
+    def found_again(self, sight: Sight, face: FaceLandmarks) -> Sight | None:
+        """The face that was followed with the score of a search; None where that has not found it right there.
+
+        Parameters
+        ----------
+        sight
+            In the frame that was searched.
+        face
+            Found in it.
+        """
+        if _distance(sight.points, face.points.astype(np.float64)) > AGREED * sight.candidate.side:
+            return None
+        return replace(sight, score=face.detection.score, detector=face.detection.detector)
 
     def follow(self, image: Pixels, before: Sight, shift: tuple[float, float] = (0.0, 0.0)) -> Sight | None:
         """Find a face of another frame in this one.

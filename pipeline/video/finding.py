@@ -31,6 +31,10 @@ APPEARANCE_PX = 4
 """Side of the tiny grey look that goes along with a face, by which crossing people are told apart."""
 
 
+_MEDIAN_OF = 20
+"""About so many places across a face say how it has moved; more would say the same."""
+
+
 class ClipFinder(Finder, Protocol):
     """What pass one needs of a finder beside the search of single photographs."""
 
@@ -174,7 +178,7 @@ class ChunkSearch:
             raise DetectionError(f"the search for faces failed: {error}") from error
         if may_rescue and not found:
             self._last_rescue = now.frame.index
-        fresh = [self._follower.sight(image, face) for face in found]
+        fresh = [self._looked_at(image, face, now.sights) for face in found]
         known = [
             sight
             for sight in now.sights
@@ -190,6 +194,11 @@ class ChunkSearch:
         if self._every > 1:
             for sight in new:
                 self._follow_back(pending, sight)
+
+    def _looked_at(self, image: NDArray[np.uint8], face: FaceLandmarks, followed: Iterable[Sight]) -> Sight:
+        """A face that a search has found; where it was followed to, it has been looked at already."""
+        known = (self._follower.found_again(sight, face) for sight in followed)
+        return next((sight for sight in known if sight), None) or self._follower.sight(image, face)
 
     def _follow_back(self, pending: list[_Pending], sight: Sight) -> None:
         later = pending[-1]
@@ -234,7 +243,8 @@ def _shift(motion: NDArray[np.float32], sight: Sight, scale: float) -> tuple[flo
     box = sight.candidate.box
     x, x_max = (min(max(round(value / scale), 0), width) for value in (box.x, box.x_max))
     y, y_max = (min(max(round(value / scale), 0), height) for value in (box.y, box.y_max))
-    inside = motion[y : max(y_max, y + 1), x : max(x_max, x + 1)].reshape(-1, 2)
+    step = max(min(x_max - x, y_max - y) // _MEDIAN_OF, 1)
+    inside = motion[y : max(y_max, y + 1) : step, x : max(x_max, x + 1) : step].reshape(-1, 2)
     if not len(inside):
         return 0.0, 0.0
     across, down = (np.median(inside, axis=0) * scale).tolist()

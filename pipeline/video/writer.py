@@ -75,7 +75,7 @@ PRORES_4444 = Form(
 )
 """Colours with the mask as alpha, for compositing programs."""
 
-H264_PREVIEW = Form("libx264", "yuv420p", ".mp4", {**_X264, "qp": "23", "preset": "ultrafast"})
+H264_PREVIEW = Form("libx264", "yuv420p", ".mp4", {**_X264, "qp": "22", "preset": "ultrafast"})
 """The overlay, to look at: quickly coded. A constant step spares x264 its look at every frame beforehand."""
 
 H264_RECORDING = Form(
@@ -230,7 +230,7 @@ class StreamWriter:
         added = (0, self._coded_wh[1] - height), (0, self._coded_wh[0] - width), (0, 0)
         padded = np.pad(picture, added, mode="edge") if self._coded_wh != self._size_wh else picture
         planes = cv2.cvtColor(np.asarray(padded, np.uint8), cv2.COLOR_RGB2YUV_I420)
-        return av.VideoFrame.from_ndarray(planes, format="yuv420p")
+        return av.VideoFrame.from_numpy_buffer(planes, format="yuv420p")
 
     def _luma(self, picture: NDArray[np.uint8]) -> Any:
         """A frame whose luma is the mask and whose chroma is grey: nothing is converted, nothing is lost."""
