@@ -6,7 +6,7 @@ import hashlib
 import io
 import stat
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike
@@ -22,6 +22,8 @@ from pipeline.decoders import PILLOW_ERRORS, decode
 from pipeline.errors import ImageReadError, ImageTooLargeError
 from pipeline.files import printable
 from pipeline.formats import SNIFF_BYTES, sniff_format, too_large
+
+_PIECE_BYTES = 1 << 18
 
 _HINT = "Open it in a picture viewer; save it anew as JPEG or PNG, or leave it out"
 
@@ -128,8 +130,19 @@ def read_photo_bytes(
     return _read(io.BytesIO(content), shown, max_pixels, background_rgb)
 
 
-def file_sha256(path: str | PathLike[str]) -> str:
+def keep_quiet() -> None:
+    """Tell nobody that something goes on."""
+
+
+def file_sha256(path: str | PathLike[str], progress: Callable[[], None] = keep_quiet) -> str:
     """Hex SHA-256 of a photograph's bytes.
+
+    Parameters
+    ----------
+    path
+        The file.
+    progress
+        Called after every piece that was read.
 
     Raises
     ------
@@ -138,7 +151,12 @@ def file_sha256(path: str | PathLike[str]) -> str:
     """
     with _opened(path) as file:
         try:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+            digest = hashlib.sha256()
+            piece = memoryview(bytearray(_PIECE_BYTES))
+            while count := file.readinto(piece):
+                digest.update(piece[:count])
+                progress()
+            return digest.hexdigest()
         except OSError as error:
             raise ImageReadError(
                 f"{printable(path)}: cannot be read: {error.strerror}. Check the disk"

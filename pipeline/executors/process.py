@@ -140,7 +140,7 @@ class ProcessExecutor:
 
 
 class _Says(Enum):
-    """What a worker says beside outcomes and errors; its time limit counts while it is at work."""
+    """What a worker says beside outcomes and errors; its time limit counts from each time it is at work."""
 
     LOADING = "it loads the models"
     AT_WORK = "it works on the photograph in hand"
@@ -243,7 +243,9 @@ def _work(settings: WorkerSettings, connection: Connection, threads: int) -> Non
     logging.basicConfig(level=settings.log_level, format="%(levelname)s: %(message)s")
     cv2.setNumThreads(threads)
     worker = Worker(
-        settings, on_load=lambda loading: connection.send(_Says.LOADING if loading else _Says.AT_WORK)
+        settings,
+        on_load=lambda loading: connection.send(_Says.LOADING if loading else _Says.AT_WORK),
+        on_progress=lambda: connection.send(_Says.AT_WORK),
     )
     try:
         while (task := connection.recv()) is not None:

@@ -29,7 +29,7 @@ from pipeline.errors import (
 from pipeline.executors.base import Attempt
 from pipeline.executors.retries import Retries
 from pipeline.executors.tasks import Task
-from pipeline.executors.worker import Outcome, Work, Worker, WorkerSettings, is_limited
+from pipeline.executors.worker import Outcome, Work, Worker, WorkerSettings, is_limited, tells_progress
 
 try:
     import ray
@@ -177,7 +177,8 @@ class _RayRun:
             if slot.attempt is None:
                 return
             slot.reference = slot.actor.process.remote(slot.attempt.task)
-            limit = time_limit if is_limited(slot.attempt.task) else None
+            task = slot.attempt.task  # signs of progress do not come through while an actor is at work
+            limit = time_limit if is_limited(task) and not tells_progress(task) else None
             slot.deadline = None if limit is None else time.monotonic() + limit
 
     def _wait(self) -> list[_Slot]:

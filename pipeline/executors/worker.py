@@ -25,6 +25,9 @@ from pipeline.outputs import remove_outputs, write_outputs
 from pipeline.results import PhotoResult, StageError
 from pipeline.stages import Stages
 
+_QUIET_SECONDS = 1.0
+"""Least time between two signs of progress."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -117,6 +120,11 @@ class Work(ABC):
         """Whether ``execution.time_limit_seconds`` holds for it."""
         return True
 
+    @property
+    def tells_progress(self) -> bool:
+        """Whether it calls `Worker.progress` while it goes on: the limit counts anew from each time."""
+        return False
+
     @abstractmethod
     def run(self, worker: Worker) -> Outcome:
         """Do it in a worker; errors are as of `Worker.process`."""
@@ -131,6 +139,11 @@ def is_limited(task: Task | Work) -> bool:
     return not isinstance(task, Work) or task.is_limited
 
 
+def tells_progress(task: Task | Work) -> bool:
+    """Whether a task tells that it goes on; photographs do not."""
+    return isinstance(task, Work) and task.tells_progress
+
+
 class Worker:
     """Does photographs one after another with models that are loaded when the first one needs them.
 
@@ -140,11 +153,22 @@ class Worker:
         See `WorkerSettings`.
     on_load
         Called with True before the models are loaded and with False afterwards.
+    on_progress
+        Called now and then while work of unknown length goes on.
     """
 
-    def __init__(self, settings: WorkerSettings, on_load: Callable[[bool], None] | None = None) -> None:
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        on_load: Callable[[bool], None] | None = None,
+        on_progress: Callable[[], None] | None = None,
+    ) -> None:
         self.settings = settings
         self._on_load = on_load or (lambda loading: None)
+        self._on_progress = on_progress or (lambda: None)
+        limit = settings.config.execution.time_limit_seconds
+        self._quiet_seconds = min(_QUIET_SECONDS, limit / 4) if limit else _QUIET_SECONDS
+        self._told = 0.0
         self._segmenter: Segmenter | None = None
         self._description: dict[str, Any] = {}
 
@@ -152,6 +176,13 @@ class Worker:
     def description(self) -> Mapping[str, Any]:
         """What really runs; empty until the models are loaded."""
         return self._description
+
+    def progress(self) -> None:
+        """Tell that the work in hand goes on; it may be called as often as one likes."""
+        now = time.monotonic()
+        if now - self._told >= self._quiet_seconds:
+            self._told = now
+            self._on_progress()
 
     def process(self, task: Task | Work) -> Outcome:
         """Do one photograph, or work that is none.

@@ -18,14 +18,14 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pipeline.config import Config
 from pipeline.errors import ClipReadError, LandmarkFileError
 from pipeline.files import printable
-from pipeline.images import file_sha256
+from pipeline.images import file_sha256, keep_quiet
 from pipeline.video.choosing import Census
 from pipeline.video.chunk_outputs import ChunkOutputs
 from pipeline.video.chunks import chunks_of
@@ -47,15 +47,22 @@ BESIDE = "beside"
 """``landmarks.read`` that takes ``CLIP.lms`` next to every clip."""
 
 
-def content_sha256(clip: Clip, config: Config) -> str:
+def content_sha256(clip: Clip, config: Config, progress: Callable[[], None] = keep_quiet) -> str:
     """Digest of all that is read of a clip: the file, and its landmark file where that is used.
+
+    Parameters
+    ----------
+    clip, config
+        Which clip, and whether it has a landmark file.
+    progress
+        Called while it is read.
 
     Raises
     ------
     ImageReadError, ClipReadError
         One of them is missing or unreadable.
     """
-    content = clip_sha256(clip.task.path)
+    content = clip_sha256(clip.task.path, progress)
     landmarks = landmark_file(clip.task.path, config)
     if landmarks is None:
         return content
@@ -68,8 +75,12 @@ def landmark_file(path: str, config: Config) -> str | None:
     return str(Path(path).with_suffix(".lms")) if read == BESIDE else read
 
 
-def begin(clip: Clip, config: Config, sha256: str) -> dict[str, Any]:
+def begin(
+    clip: Clip, config: Config, sha256: str, progress: Callable[[], None] = keep_quiet
+) -> dict[str, Any]:
     """Stage ``probe``: write the timeline, and tell which parts are missing.
+
+    ``progress`` is called while the clip is read.
 
     Returns
     -------
@@ -82,7 +93,10 @@ def begin(clip: Clip, config: Config, sha256: str) -> dict[str, Any]:
         store.forget_others()
         remove_numbered_files(clip, config)
         timeline = probe(
-            clip.task.path, max_pixels=config.input.max_pixels, picture_rate=config.video.picture_rate
+            clip.task.path,
+            max_pixels=config.input.max_pixels,
+            picture_rate=config.video.picture_rate,
+            progress=progress,
         )
         store.write("timeline", [timeline.to_json()])
     timeline = store.timeline()

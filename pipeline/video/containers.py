@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import ClipReadError
 from pipeline.files import printable
+from pipeline.images import keep_quiet
 from pipeline.video.hdr import to_sdr, transfer_of
 from pipeline.video.timeline import Timeline
 
@@ -38,8 +39,15 @@ def import_av() -> Any:
     return av
 
 
-def probe_video(path: str) -> Timeline:
+def probe_video(path: str, progress: Callable[[], None] = keep_quiet) -> Timeline:
     """Read through a video file's packets, and decode its first picture.
+
+    Parameters
+    ----------
+    path
+        The file.
+    progress
+        Called after every packet, and after every picture where they must be counted.
 
     Raises
     ------
@@ -53,6 +61,7 @@ def probe_video(path: str) -> Timeline:
         truncated = False
         try:
             for packet in container.demux(stream):
+                progress()
                 if packet.size and not packet.is_discard:
                     times.append(packet.pts)
                     if packet.is_keyframe and packet.pts is not None:
@@ -68,7 +77,7 @@ def probe_video(path: str) -> Timeline:
         raise ClipReadError(
             f"{shown}: has no frames: it was cut off or never finished. Copy it anew, or leave it out"
         )
-    first, count = _first_frame(path, shown)
+    first = _first_frame(path, shown)
     known = sorted({time for time in times if time is not None})
     size_wh = (first.width, first.height)
     rotation, mirrored = _display(first)
@@ -76,7 +85,7 @@ def probe_video(path: str) -> Timeline:
     if len(known) == len(times):
         pts, keys = tuple(known), sorted(keys)
         return Timeline("video", name, pts, time_base, tuple(keys), *shape, False, truncated, mirrored)
-    counted = tuple(range(count()))
+    counted = tuple(range(_count(path, progress)))
     return Timeline("video", name, counted, 1 / rate, counted[:1], *shape, True, truncated, mirrored)
 
 
@@ -152,7 +161,7 @@ def first_picture(path: str) -> NDArray[np.uint8]:
     ClipReadError
         There is none, or PyAV is not installed.
     """
-    first, _ = _first_frame(path, printable(path))
+    first = _first_frame(path, printable(path))
     return np.asarray(first.to_ndarray(format="rgb24"), np.uint8)
 
 
@@ -202,18 +211,23 @@ def _display(frame: Any) -> tuple[int, bool]:
     return round(-math.degrees(math.atan2(b, across)) / 90) % 4 * 90, mirrored
 
 
-def _first_frame(path: str, shown: str) -> tuple[Any, Any]:
-    """The first picture that decodes, and a function that counts them all."""
+def _first_frame(path: str, shown: str) -> Any:
+    """The first picture that decodes."""
     with _opened(path) as (container, stream):
         first = next(_decoded(container, stream), None)
     if first is None:
         raise ClipReadError(f"{shown}: none of its frames can be decoded. Copy it anew, or leave it out")
+    return first
 
-    def count() -> int:
-        with _opened(path) as (container, stream):
-            return sum(1 for _ in _decoded(container, stream))
 
-    return first, count
+def _count(path: str, progress: Callable[[], None]) -> int:
+    """Number of pictures that decode."""
+    count = 0
+    with _opened(path) as (container, stream):
+        for _ in _decoded(container, stream):
+            progress()
+            count += 1
+    return count
 
 
 def _decoded(container: Any, stream: Any) -> Iterator[Any]:

@@ -56,11 +56,16 @@ class ClipPart(Work):
 
     @property
     def is_limited(self) -> bool:
-        """Whether the time limit holds: where frames are looked at, chunk by chunk.
+        """Whether the time limit holds: where the file is read, and where frames are looked at by chunks.
 
         Other stages are longer the longer the clip is, and read what the run itself has written.
         """
-        return self.stage in CHUNK_STAGES
+        return self.stage in CHUNK_STAGES or self.tells_progress
+
+    @property
+    def tells_progress(self) -> bool:
+        """Reading through a file takes as long as it takes, but never stands still."""
+        return self.stage == "probe"
 
     def run(self, worker: Worker) -> Outcome:
         """Do the stage; the one place where any error of a clip ends."""
@@ -71,11 +76,12 @@ class ClipPart(Work):
         except Exception as error:  # noqa: BLE001 - one bad clip never stops the rest
             _log.info("%s failed", printable(self.path), exc_info=True)
             stage = error.stage if isinstance(error, PhotoError) else self.stage
-            return self._give_up(worker.settings, error, stage)
+            return self._give_up(worker.settings, error, stage, self.sha256 or self._sha256(worker.settings))
 
     def failed(self, settings: WorkerSettings, error: PhotoError) -> Outcome:
         """The outcome when two workers were lost over it."""
-        return self._give_up(settings, error, error.stage)
+        # The run itself does this: a file that has cost two workers is not read, its earlier results stay.
+        return self._give_up(settings, error, error.stage, self.sha256 or self.clip.task.old_sha256)
 
     def _stage(self, worker: Worker) -> Outcome:
         # The models' libraries, which a run's parent process does without.
@@ -85,11 +91,11 @@ class ClipPart(Work):
 
         config = worker.settings.config
         if self.stage == "probe":
-            sha256 = stages.content_sha256(self.clip, config)
+            sha256 = stages.content_sha256(self.clip, config, worker.progress)
             if self.clip.task.done_sha256 == sha256 and self._is_there(Path(config.output.directory)):
                 self.clip.store(config, sha256).remove()
                 return Outcome(self.name, None)
-            return Outcome(self.name, None, step=stages.begin(self.clip, config, sha256))
+            return Outcome(self.name, None, step=stages.begin(self.clip, config, sha256, worker.progress))
         store = self.clip.store(config, self.sha256)
         done: dict[str, Any] = {"stage": self.stage, "chunk": self.chunk}
         if self.stage == "finish":
@@ -122,7 +128,7 @@ class ClipPart(Work):
         except OSError:
             return False
 
-    def _give_up(self, settings: WorkerSettings, error: Exception, stage: str) -> Outcome:
+    def _give_up(self, settings: WorkerSettings, error: Exception, stage: str, sha256: str | None) -> Outcome:
         """The record of a clip that failed; what there is of it goes."""
         config, task = settings.config, self.clip.task
         message = str(error) or type(error).__name__
@@ -134,7 +140,7 @@ class ClipPart(Work):
             digest=self.clip.digest,
             orientation=config.output.orientation,
         )
-        record["sha256"] = self.sha256 or self._sha256(settings)
+        record["sha256"] = sha256
         message = message if shown in message else f"{shown}: {message}"
         record["errors"] = [error_entry(StageError(stage, type(error).__name__, message))]
         self.clip.store(config, self.sha256).remove()

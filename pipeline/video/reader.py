@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pipeline.clip_files import is_animation, is_pattern, pictures_of
 from pipeline.errors import ClipReadError
 from pipeline.files import printable
-from pipeline.images import file_sha256
+from pipeline.images import file_sha256, keep_quiet
 from pipeline.video import animation, pictures
 from pipeline.video.containers import probe_video, read_video
 from pipeline.video.timeline import Timeline
@@ -37,7 +37,13 @@ class Frame:
     is_damaged: bool = False
 
 
-def probe(path: str, *, max_pixels: int, picture_rate: float = 25.0) -> Timeline:
+def probe(
+    path: str,
+    *,
+    max_pixels: int,
+    picture_rate: float = 25.0,
+    progress: Callable[[], None] = keep_quiet,
+) -> Timeline:
     """Look through a clip without decoding its pictures.
 
     Parameters
@@ -48,6 +54,8 @@ def probe(path: str, *, max_pixels: int, picture_rate: float = 25.0) -> Timeline
         Largest width x height of a frame.
     picture_rate
         Frames a second of numbered pictures.
+    progress
+        Called while a file is read through.
 
     Returns
     -------
@@ -64,7 +72,7 @@ def probe(path: str, *, max_pixels: int, picture_rate: float = 25.0) -> Timeline
     elif is_animation(path):
         timeline = animation.probe_animation(path, max_pixels=max_pixels)
     else:
-        timeline = probe_video(path)
+        timeline = probe_video(path, progress)
     width, height = timeline.size_wh
     if width * height > max_pixels:
         raise ClipReadError(
@@ -130,8 +138,10 @@ def read_frames(
         yield Frame(index, pixels)
 
 
-def clip_sha256(path: str) -> str:
+def clip_sha256(path: str, progress: Callable[[], None] = keep_quiet) -> str:
     """Hex SHA-256 of a clip's bytes; of numbered pictures that of their digests in order.
+
+    ``progress`` is called while they are read.
 
     Raises
     ------
@@ -139,6 +149,6 @@ def clip_sha256(path: str) -> str:
         A file is missing or unreadable.
     """
     if not is_pattern(path):
-        return file_sha256(path)
-    digests = "".join(file_sha256(file) for file in pictures_of(path))
+        return file_sha256(path, progress)
+    digests = "".join(file_sha256(file, progress) for file in pictures_of(path))
     return hashlib.sha256(digests.encode()).hexdigest()
