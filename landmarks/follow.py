@@ -27,8 +27,8 @@ ALIKE = 0.8
 """Correlation of two looks from which on they are taken for the same face."""
 
 AGREED = 0.015
-"""Mean distance of landmarks, as a share of the face's side, up to which a search says again what is known: twice
-what lies between two predictions of one face."""
+"""Mean distance of landmarks, as a share of the face's side, up to which a search says again what is known:
+twice what lies between two predictions of one face."""
 
 CONFIRMED = 0.3
 """Least score of a second look that keeps a face which is known already; a new one needs more."""

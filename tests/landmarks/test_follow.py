@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -87,3 +88,15 @@ def test_the_box_of_landmarks_is_near_the_detectors() -> None:
         assert abs(candidate.x - box.center[0]) < 0.1 * box.width
         assert abs(candidate.y - box.center[1]) < 0.1 * box.width
         assert 0.8 < candidate.side / box.width < 1.25
+
+
+def test_a_face_that_is_found_where_it_was_followed_to_keeps_its_parts_of_pixels() -> None:
+    follower, sight = begun()
+    (face,) = finder().find(sample("obama"))
+    rescored = replace(face, detection=replace(face.detection, score=0.42))
+    again = follower.found_again(sight, rescored)
+    assert again is not None
+    assert again.points is sight.points
+    assert again.score == 0.42
+    elsewhere = replace(face, points=face.points + round(0.05 * sight.candidate.side))
+    assert follower.found_again(sight, elsewhere) is None
