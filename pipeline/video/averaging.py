@@ -66,25 +66,37 @@ class Scored:
         size_wh = [max(side // 2, 1) for side in self.scores.grid_size_wh]
         return np.asarray(cv2.resize(self.layers, size_wh, interpolation=cv2.INTER_AREA), np.float32)
 
+    @cached_property
+    def coarse_grey(self) -> Pixels:
+        """The grey picture on the grid of `coarse_layers`."""
+        height, width = self.coarse_layers.shape[:2]
+        return np.asarray(cv2.resize(self.grey, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
     def way_to(self, other: Scored) -> Float32Array:
         """The motion to another one, found once: a frame's neighbours go the same way a frame later."""
         flow = self._ways.get(other._serial)
         if flow is None:
-            flow = self._ways[other._serial] = self._flow_to(other)
+            width, height = self.scores.grid_size_wh
+            flow = self._ways[other._serial] = resized(self.coarse_way_to(other), (width, height))
         return flow
 
     def coarse_way_to(self, other: Scored) -> Float32Array:
-        """The same on the grid of `coarse_layers`."""
+        """The same on the grid of `coarse_layers`, where it is looked for: it is no less exact there."""
         flow = self._coarse_ways.get(other._serial)
         if flow is None:
-            height, width = self.coarse_layers.shape[:2]
-            flow = self._coarse_ways[other._serial] = resized(self.way_to(other), (width, height))
+            flow = self._coarse_ways[other._serial] = self._flow_to(other)
         return flow
 
     def _flow_to(self, other: Scored) -> Float32Array:
         if self.points is None or other.points is None:
-            return flow_between(self.grey, other.grey)
-        return flow_from(_similarity(self.points, other.points), self.grey, other.grey)
+            return flow_between(self.coarse_grey, other.coarse_grey, halvings=1)
+        similarity = _similarity(self._coarse(self.points), other._coarse(other.points))
+        return flow_from(similarity, self.coarse_grey, other.coarse_grey)
+
+    def _coarse(self, points: Float64Array) -> Float64Array:
+        """Points of the grid on that of `coarse_layers`; the outer edges of both are one."""
+        height, width = self.coarse_layers.shape[:2]
+        return (points + 0.5) * (np.array([width, height]) / self.scores.grid_size_wh) - 0.5
 
 
 def scored(scores: CropScores, points: Float64Array | None = None) -> Scored:
@@ -98,7 +110,8 @@ def scored(scores: CropScores, points: Float64Array | None = None) -> Scored:
         (n, 2) landmarks x, y in pixels of the frame; None: not known.
     """
     grey = cv2.cvtColor(scores.crop.pixels, cv2.COLOR_RGB2GRAY)
-    shrinks = grey.shape[0] > scores.margin.shape[0]
+    # Up to here linear sampling skips no pixel, at a tenth of the price.
+    shrinks = grey.shape[0] > 2 * scores.margin.shape[0]
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     small = np.asarray(cv2.resize(grey, scores.grid_size_wh, interpolation=method), np.uint8)
     return Scored(scores, small, None if points is None else scores.to_grid(points))

@@ -14,20 +14,22 @@ from numpy.typing import NDArray
 
 from landmarks.arrays import Float32Array, Float64Array, Pixels
 
-WORTH_GUESSING_PX = 8.0
+WORTH_GUESSING_PX = 4.0
 """Motion below this is found without a guess."""
 
 _SMALLEST_SIDE_PX = 16
 """Below this the search has no room for its patches; such pictures are taken to stand still."""
 
 
-def flow_between(first: Pixels, second: Pixels) -> Float32Array:
+def flow_between(first: Pixels, second: Pixels, *, halvings: int = 2) -> Float32Array:
     """Where every pixel of one picture has gone in another.
 
     Parameters
     ----------
     first, second
         (h, w) uint8.
+    halvings
+        How often the pictures are halved for the finest look.
 
     Returns
     -------
@@ -36,7 +38,7 @@ def flow_between(first: Pixels, second: Pixels) -> Float32Array:
     """
     if min(first.shape) < _SMALLEST_SIDE_PX:
         return np.zeros((*first.shape, 2), np.float32)
-    found = _search().calc(np.ascontiguousarray(first), np.ascontiguousarray(second), None)
+    found = _search(halvings).calc(np.ascontiguousarray(first), np.ascontiguousarray(second), None)
     return np.asarray(found, np.float32)
 
 
@@ -56,10 +58,10 @@ def flow_from(guess: Float64Array, first: Pixels, second: Pixels) -> Float32Arra
     linear, shift = guess[:, :2], guess[:, 2]
     corners = np.array([[0, 0], [width - 1, 0], [0, height - 1], [width - 1, height - 1]], np.float64)
     if np.abs(corners @ linear.T + shift - corners).max() < WORTH_GUESSING_PX:
-        return flow_between(first, second)
+        return flow_between(first, second, halvings=1)
     guessed = np.asarray(grid @ linear.T + shift, np.float32)
     nearer = sampled(second, guessed)
-    rest = places(flow_between(first, np.asarray(nearer, np.uint8)))
+    rest = places(flow_between(first, np.asarray(nearer, np.uint8), halvings=1))
     return np.asarray(rest @ linear.T + shift, np.float32) - grid
 
 
@@ -105,13 +107,14 @@ def resized(flow: Float32Array, size_wh: tuple[int, int]) -> Float32Array:
     """The same motion on a grid of another size, in pixels of that."""
     height, width = flow.shape[:2]
     scale = np.array([size_wh[0] / width, size_wh[1] / height], np.float32)
-    return np.asarray(cv2.resize(flow, size_wh, interpolation=cv2.INTER_AREA) * scale, np.float32)
+    return np.asarray(cv2.resize(flow, size_wh, interpolation=cv2.INTER_LINEAR) * scale, np.float32)
 
 
 @cache
-def _search() -> Any:
+def _search(halvings: int) -> Any:
     library: Any = cv2  # its types do not know it
     search = library.DISOpticalFlow_create(library.DISOPTICAL_FLOW_PRESET_FAST)
+    search.setFinestScale(halvings)
     search.setVariationalRefinementIterations(2)  # five are no more exact on faces, at 1.3 times the price
     return search
 
