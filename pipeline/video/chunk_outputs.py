@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config import Config
-from pipeline.output_pictures import encode_picture, face_pictures, overlay
+from pipeline.output_pictures import encode_picture, face_pictures
 from pipeline.outputs import write_atomically
 from pipeline.results import PhotoResult
 from pipeline.video.reader import Frame
@@ -133,7 +133,8 @@ class ChunkOutputs:
         pts = self._timeline.pts[frame.index]
         mask = result.mask
         for kind, stream in self._streams.items():
-            stream.write(pts, self._picture(kind, frame, result, mask, tracks))
+            painted = self._on_grid(mask) if kind == "overlays" else None
+            stream.write(pts, self._picture(kind, frame, result, mask, tracks), painted)
         root = Path(self._config.output.directory)
         for kind in sequence_kinds(self._config):
             path = root / kind / self._name / f"{frame.index:06d}.png"
@@ -151,12 +152,15 @@ class ChunkOutputs:
             "masks": lambda: mask,
             "soft_masks": lambda: mask if result.alpha is None else result.alpha,
             "instances": lambda: track_numbers(result.instances, tracks, wide=self._wide),
-            "overlays": lambda: overlay(frame.pixels, mask),
+            "overlays": lambda: frame.pixels,
         }
         picture = makers[kind]()
         if kind in ("masks", "soft_masks") and self._config.video.format == "prores4444":
             picture = np.dstack([frame.pixels, picture])
-        return self._timeline.as_stored(picture) if self._is_stored else np.ascontiguousarray(picture)
+        return self._on_grid(picture)
+
+    def _on_grid(self, upright: NDArray[Any]) -> NDArray[Any]:
+        return self._timeline.as_stored(upright) if self._is_stored else np.ascontiguousarray(upright)
 
 
 def track_numbers(

@@ -12,13 +12,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import EncodingError
 from pipeline.video.containers import import_av
 from pipeline.video.ffv1 import FEW_SLICES, OPTIONS, flat_coder, slices_for
+from pipeline.video.preview import preview_planes
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +171,7 @@ class StreamWriter:
     ) -> None:
         self.close()
 
-    def write(self, pts: int, picture: NDArray[Any]) -> None:
+    def write(self, pts: int, picture: NDArray[Any], painted: NDArray[np.uint8] | None = None) -> None:
         """Add a frame.
 
         Parameters
@@ -181,6 +181,8 @@ class StreamWriter:
         picture
             (H, W) uint8 or uint16 for grey forms and lossless H.264; (H, W, 3) uint8 RGB for the preview;
             (H, W, 4) uint8 RGBA for ProRes.
+        painted
+            (H, W) uint8 mask, 0 or 255, that is painted onto the preview; None: nothing is.
 
         Raises
         ------
@@ -196,7 +198,7 @@ class StreamWriter:
             packet.is_keyframe = True
             self._container.mux(packet)
             return
-        frame = self._frame(picture)
+        frame = self._frame(picture, painted)
         frame.pts = pts
         frame.time_base = self._time_base
         for packet in self._stream.encode(frame):
@@ -215,7 +217,7 @@ class StreamWriter:
         if picture.shape[:2] != (height, width):
             raise ValueError(f"a picture of {width} x {height} pixels is expected, got shape {picture.shape}")
 
-    def _frame(self, picture: NDArray[Any]) -> Any:
+    def _frame(self, picture: NDArray[Any], painted: NDArray[np.uint8] | None) -> Any:
         self._check_size(picture)
         width, height = self._size_wh
         av, form = self._av, self._form
@@ -227,9 +229,11 @@ class StreamWriter:
             return self._luma(np.asarray(picture, np.uint8))
         if form is PRORES_4444:
             return av.VideoFrame.from_ndarray(np.ascontiguousarray(picture, np.uint8), format="rgba")
-        added = (0, self._coded_wh[1] - height), (0, self._coded_wh[0] - width), (0, 0)
-        padded = np.pad(picture, added, mode="edge") if self._coded_wh != self._size_wh else picture
-        planes = cv2.cvtColor(np.asarray(padded, np.uint8), cv2.COLOR_RGB2YUV_I420)
+        if self._coded_wh != self._size_wh:
+            added = (0, self._coded_wh[1] - height), (0, self._coded_wh[0] - width)
+            picture = np.pad(picture, (*added, (0, 0)), mode="edge")
+            painted = None if painted is None else np.pad(painted, added)
+        planes = preview_planes(np.asarray(picture, np.uint8), painted)
         return av.VideoFrame.from_numpy_buffer(planes, format="yuv420p")
 
     def _luma(self, picture: NDArray[np.uint8]) -> Any:
