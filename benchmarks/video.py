@@ -50,6 +50,8 @@ def main() -> None:
             for workers in options.workers:
                 figure = _compared(Path(folder, size), options.frames, workers)
                 figures[f"{size}, {workers} worker(s)"] = figure
+                alone = figures.get(f"{size}, 1 worker(s)", figure)["clip"]
+                figure["times_one_worker"] = round(figure["clip"]["per_second"] / alone["per_second"], 2)
                 print(f"{size:>6} {workers} worker(s): {_told(figure)}", flush=True)
     report = {"machine": describe_machine(), "frames": list(options.frames), "figures": figures}
     options.out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
@@ -71,7 +73,8 @@ def _told(figure: dict[str, Any]) -> str:
     return (
         f"{photographs['per_second']:.1f} photographs/s, {clip['per_second']:.1f} frames/s, "
         f"{figure['ratio']:.2f} times; processor time {photographs['cpu_ms']:.1f} and "
-        f"{clip['cpu_ms']:.1f} ms, {figure['cpu_ratio']:.2f} times"
+        f"{clip['cpu_ms']:.1f} ms, {figure['cpu_ratio']:.2f} times; "
+        f"{figure['times_one_worker']:.2f} times one worker's frames"
     )
 
 
