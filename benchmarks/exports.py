@@ -135,6 +135,8 @@ def write_clip(run: Path, frames: int) -> int:
                 "detection": {"box_xywh": box, "score": 0.9, "detector": "blazeface"},
                 "landmarks": [[x + 0.25, y - 34 + point] for point in range(68)],
                 "score": 0.98,
+                "confidence": 0.9731,
+                "landmark_quality": 0.9126,
                 "area_px": 25_000,
             }
             lines.write(json.dumps(line) + "\n")
@@ -185,6 +187,8 @@ def _photograph(
                 "detection": {"box_xywh": [x, y, 9, 9], "score": 0.9, "detector": "blazeface"},
                 "landmarks": points.tolist(),
                 "score": 0.98,
+                "confidence": 0.9731,
+                "landmark_quality": 0.9126,
                 "area_px": int(painted.sum()),
                 "files": files,
             }

@@ -25,8 +25,8 @@ MAX_PIXELS = 200_000_000
 def read_reviewed(output: Path, keep: Callable[[str], bool]) -> Iterator[Sample]:
     """Read the output directory of a run that people have reviewed: a sample a face.
 
-    Only photographs that were accepted or corrected as a whole count (see `pipeline.corrections`). Pixels of
-    a photograph's other faces count nowhere in a face's sample.
+    Only photographs that were accepted or corrected as a whole count (see `pipeline.corrections`); frames of
+    clips do not. Pixels of a photograph's other faces count nowhere in a face's sample.
 
     Parameters
     ----------
@@ -55,7 +55,10 @@ def read_reviewed(output: Path, keep: Callable[[str], bool]) -> Iterator[Sample]
         if keep(Path(photo.file_name).stem):
             yield from _samples(photo)
     if not found:
-        raise ValueError(f"{output}: no photograph there was accepted or corrected; review it first")
+        raise ValueError(
+            f"{output}: no photograph there was accepted or corrected (frames of clips do not count); "
+            "review it first"
+        )
 
 
 def _samples(photo: ExportPhoto) -> Iterator[Sample]:

@@ -1,4 +1,7 @@
-"""Faces from a run's output directory or from COCO, compared with true ones photograph by photograph."""
+"""Faces from a run's output directory or from COCO, compared with true ones photograph by photograph.
+
+Frames of clips are photographs like any other, known by the clip's name and the number of the frame.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,9 @@ import numpy as np
 from pipeline.errors import UsageError
 from pipeline.evaluate.comparison import PhotoScores
 from pipeline.evaluate.instances import InstanceTotals
+from pipeline.exports.clip_frames import frame_name
 from pipeline.exports.coco import Coco
+from pipeline.exports.grid import inverse, oriented_size
 from pipeline.exports.matching import PhotoIndex
 from pipeline.exports.reader import RunReader
 from pipeline.exports.values import ExportPhoto, ImportedPhoto, MaskWindow
@@ -56,10 +61,10 @@ _TELLING_FILES = (MANIFEST_NAME, "instances.json", "labels.json")
 
 
 def sources_of(path: Path, option: str, *, truth: bool) -> Iterator[Source]:
-    """Photographs of a run's output directory, of a COCO file, or of a folder with COCO files.
+    """Photographs and frames of a run's output directory, of a COCO file, or of a folder with COCO files.
 
-    Of a run that is the truth only photographs count that a person has accepted or corrected, as they were
-    left; of one that is compared with the truth all do, as the run has made them.
+    Of a run that is the truth only photographs and frames count that a person has accepted or corrected, as
+    they were left; of one that is compared with the truth all do, as the run has made them.
 
     Parameters
     ----------
@@ -156,6 +161,45 @@ def _of_run(path: Path, truth: bool) -> Iterator[Source]:
             continue
         load = partial(_faces_of_run, reader, record)
         yield Source(record["name"], reader.file_name(record), record.get("sha256"), load)
+    frames = _Frames(reader)
+    for clip in reader.clips():
+        for index in frames.reviewed(clip) if truth else range(clip["clip"]["frames"]):
+            name, file_name = (frame_name(of, index) for of in (clip["name"], reader.file_name(clip)))
+            yield Source(name, file_name, None, partial(frames.faces, clip, index))
+
+
+class _Frames:
+    """Frames of the clips of a run; one clip is open at a time, and goes by once if asked in order."""
+
+    def __init__(self, reader: RunReader) -> None:
+        self._reader = reader
+        self._clip = ""
+        self._wanted = 0
+        self._frames: Iterator[tuple[int, Mapping[str, Any], ExportPhoto]] = iter(())
+
+    def reviewed(self, clip: Mapping[str, Any]) -> list[int]:
+        """Frames of a clip that a person has accepted or corrected."""
+        judged = {
+            index
+            for index in range(clip["clip"]["frames"])
+            if frame_name(clip["name"], index) in self._reader.corrections
+        }
+        frames = self._reader.frames(clip, judged.__contains__) if judged else ()
+        return [index for index, record, _ in frames if _is_truth(self._reader, record)]
+
+    def faces(self, clip: Mapping[str, Any], index: int) -> Faces:
+        """The faces of a frame; none in one that could not be decoded."""
+        if clip["name"] != self._clip or index <= self._wanted:
+            self._clip = clip["name"]
+            self._frames = self._reader.frames(clip, lambda here: here >= self._wanted)
+        self._wanted = index
+        for found, _, photo in self._frames:
+            if found == index:
+                return _faces_of(photo)
+            break
+        self._clip = ""
+        width, height = clip["size_wh"]
+        return Faces(oriented_size((width, height), inverse(self._reader.grid_of(clip))), (), ())
 
 
 def _is_truth(reader: RunReader, record: Mapping[str, Any]) -> bool:
@@ -164,14 +208,18 @@ def _is_truth(reader: RunReader, record: Mapping[str, Any]) -> bool:
 
 
 def _faces_of_run(reader: RunReader, record: Mapping[str, Any]) -> Faces:
-    photo: ExportPhoto = reader.photo(record)
+    return _faces_of(reader.photo(record))
+
+
+def _faces_of(photo: ExportPhoto) -> Faces:
     scores = tuple(1.0 if one.score is None else one.score for one in photo.instances)
     return Faces(photo.size_wh, tuple(one.mask for one in photo.instances), scores)
 
 
 def _of_coco(path: Path) -> Iterator[Source]:
     for photo in Coco.read(path):
-        yield Source(photo.file_name, photo.file_name, photo.sha256, partial(_faces_of_coco, photo))
+        sha256 = None if photo.of_clip else photo.sha256
+        yield Source(photo.file_name, photo.file_name, sha256, partial(_faces_of_coco, photo))
 
 
 def _faces_of_coco(photo: ImportedPhoto) -> Faces:

@@ -231,6 +231,7 @@ def _read_file(path: Path) -> Iterator[ImportedPhoto]:
                 size_wh,
                 partial(_read_faces, annotations),
                 image.get("sha256") or None,
+                "video_id" in image,
             )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UsageError(f"{path}: is not COCO's instances: {type(error).__name__}: {error}") from error

@@ -265,6 +265,8 @@ class ImportedPhoto:
         Gives its faces, for a width and height.
     sha256
         Of the photograph's bytes, where the format keeps it or has the file beside it.
+    of_clip
+        Whether the format says that it is a frame of a clip; ``sha256`` is the clip's then.
 
     Raises
     ------
@@ -276,6 +278,7 @@ class ImportedPhoto:
     size_wh: tuple[int, int] | None
     faces: Callable[[tuple[int, int]], tuple[ImportedFace, ...]]
     sha256: str | None = None
+    of_clip: bool = False
 
 
 @dataclass(frozen=True, slots=True)

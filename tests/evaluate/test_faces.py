@@ -6,6 +6,7 @@ import contextlib
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,11 @@ from pycocotools.cocoeval import COCOeval
 from pipeline.cli import main
 from pipeline.corrections.layer import Corrections
 from pipeline.evaluate.instances import InstanceTotals
+from pipeline.exports.reader import RunReader
 from pipeline.exports.rle import encode_coco
 from pipeline.exports.values import MaskWindow
 from pipeline.manifest.journal import read_manifest
+from tests.exports.clip_runs import walk, write_clips_of
 from tests.exports.runs import Shot, disc, write_run_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:pycocotools")
@@ -210,3 +213,41 @@ def test_wrong_use_is_explained(
     Path("twice.json").write_text(json.dumps({"images": images, "annotations": []}))
     assert main(["evaluate", "--predictions", "out", *arguments]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_frames_of_clips(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Frames that people have accepted or corrected are truth, from the run itself and as COCO."""
+    photo = Shot("a.png", SIZE, (disc(SIZE, (20, 20), 12),))
+    run = write_clips_of(tmp_path, [walk(), replace(walk(), name="b.mkv")], [photo])
+    reader = RunReader(run)
+    clip = next(clip for clip in reader.clips() if clip["name"].endswith("walk.mkv"))
+    for index, record, frame in reader.frames(clip, (2, 3, 8).__contains__):
+        if index == 8:
+            reader.corrections.judge(record, "accept", who="anna")
+            continue
+        numbers = np.zeros(frame.size_wh[::-1], np.uint8)
+        for instance in frame.instances[: 1 if index == 2 else None]:  # one of two faces is wrong in frame 2
+            numbers[instance.mask.frame(frame.size_wh)] = instance.number
+        reader.corrections.correct(record, numbers, who="anna")
+    table = tmp_path / "all.csv"
+    arguments = ["evaluate", "--predictions", str(run), "--csv", str(table)]
+    assert main([*arguments, "--truth", str(run)]) == 0
+    said = dict(line.split() for line in capsys.readouterr().out.splitlines())
+    assert (said["photographs"], said["true_faces"], said["predicted_faces"]) == ("3", "4", "5")
+    assert float(said["precision_50"]) == pytest.approx(4 / 5)
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [next(iter(row.values())) for row in rows] == [
+        f"photos/walk.mkv/{index:06d}.png" for index in (2, 3, 8)
+    ]
+
+    assert main(["export", str(run), "--to", "coco", str(tmp_path / "c")]) == 0
+    capsys.readouterr()
+    assert main([*arguments, "--truth", str(tmp_path / "c/instances.json")]) == 0
+    said = dict(line.split() for line in capsys.readouterr().out.splitlines())
+    decoded = [frame for frame in walk().frames if frame is not None]
+    assert int(said["photographs"]) == 2 * len(decoded) + 1
+    assert int(said["predicted_faces"]) == 2 * sum(map(len, decoded)) + 1 == int(said["true_faces"]) + 1
+    assert main(["evaluate", "--predictions", str(tmp_path / "c"), "--truth", str(run)]) == 0
+    said = dict(line.split() for line in capsys.readouterr().out.splitlines())
+    assert (said["photographs"], float(said["panoptic_quality"])) == ("3", 1.0)
