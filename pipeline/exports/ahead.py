@@ -98,17 +98,28 @@ class Ahead(Generic[_In, _Out]):
 
     def _given(self, batch: list[_In]) -> Future[list[_Out]]:
         self._taken += len(batch)
-        if not self._processes or self._taken <= MANY:
-            return self._pool.submit(lambda: [self._function(item) for item in batch])
+        if self._processes and not self._begun and self._taken > MANY:
+            self._start_processes()
         if not self._begun:
-            self._begun = True
-            context = multiprocessing.get_context("spawn")
+            return self._pool.submit(lambda: [self._function(item) for item in batch])
+        try:
+            with inherited(thread_environment(1)):  # any of these may start another process
+                return self._pool.submit(_work, batch)
+        except OSError as error:
+            raise WorkerLostError(
+                f"no process can be started for the export ({error.strerror}); end others, and run it again"
+            ) from error
+
+    def _start_processes(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        try:
             pool = ProcessPoolExecutor(self._processes, context, _begin, (self._elsewhere,))
-            self._pool = self._opened(pool)
-            if os.name == "posix":
-                resource_tracker.ensure_running()  # its start would unblock Ctrl-C again
-        with inherited(thread_environment(1)):  # any of these may start another process
-            return self._pool.submit(_work, batch)
+        except (OSError, NotImplementedError):  # a system without shared semaphores: threads do it all
+            self._processes = 0
+            return
+        self._pool, self._begun = self._opened(pool), True
+        if os.name == "posix":
+            resource_tracker.ensure_running()  # its start would unblock Ctrl-C again
 
     def _opened(self, pool: Executor) -> Executor:
         self._open.callback(pool.shutdown, cancel_futures=True)

@@ -120,7 +120,7 @@ def ring_text(mask: MaskWindow, size_wh: tuple[int, int]) -> str:
     if len(ring) < 3:  # a line or a single pixel: readers want three points
         ring = np.concatenate([ring, np.repeat(ring[-1:], 3 - len(ring), axis=0)])
     shares = (ring + _INSIDE) / np.array(size_wh)
-    return " ".join(f"{share:.{_DIGITS}g}" for share in shares.ravel().tolist())
+    return " ".join([f"%.{_DIGITS}g"] * shares.size) % tuple(shares.ravel().tolist())
 
 
 def _rings(label: Path) -> list[NDArray[np.float64]]:

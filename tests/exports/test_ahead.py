@@ -7,8 +7,10 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -87,6 +89,35 @@ def test_what_goes_wrong_in_a_process_is_told(
 ) -> None:
     monkeypatch.setattr(ahead, "MANY", 16)
     with made(fate, processes=1) as works, pytest.raises(error, match=r"died, most likely|50 is wrong"):
+        list(works.in_order(range(100)))
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(38, "Function not implemented"), NotImplementedError("semaphores")]
+)
+def test_threads_go_on_where_there_can_be_no_processes(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def refused(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(ahead, "MANY", 16)
+    monkeypatch.setattr(ahead, "ProcessPoolExecutor", refused)
+    with made("fine") as works:
+        assert list(works.in_order(range(100))) == [(number, os.getpid()) for number in range(100)]
+
+
+def test_a_process_that_cannot_be_started_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(ThreadPoolExecutor):
+        def submit(self, *_: object) -> NoReturn:  # type: ignore[override]
+            raise OSError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(ahead, "MANY", 16)
+    monkeypatch.setattr(ahead, "ProcessPoolExecutor", lambda *_: Full())
+    with (
+        made("fine") as works,
+        pytest.raises(WorkerLostError, match=r"no process can be started .*unavailable"),
+    ):
         list(works.in_order(range(100)))
 
 
