@@ -13,6 +13,7 @@ from typing import BinaryIO
 from pipeline.clip_files import is_pattern, pictures_of
 from pipeline.collecting import Collector, PhotoPath
 from pipeline.config import InputConfig, VideoConfig
+from pipeline.counted import counted
 from pipeline.errors import ConfigError, Problem
 from pipeline.files import printable
 from pipeline.lists import ListedPath, listed_paths
@@ -149,7 +150,7 @@ def _add_list(collector: Collector, name: str, content: bytes, *, null_separated
     if missing:
         first = f"the first in line {missing[0].line}: {printable(missing[0].path)}"
         shown = "standard input" if name in ("-", "0:-") else printable(name)
-        collector.told.append(f"Of {count} paths in {shown} {len(missing)} are not there, {first}")
+        collector.told.append(f"Not there: {len(missing)} of {counted(count, 'path')} in {shown}, {first}")
 
 
 def _fixed_part(pattern: str) -> str:

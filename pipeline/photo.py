@@ -226,7 +226,10 @@ class PhotoSegmenter:
         with stages.stage("uncrop"):
             result = self.decide(scored, size_wh, errors=errors, heads=heads)
         if errors and not result.faces:
-            message = f"none of {len(faces)} faces could be segmented; the first: {errors[0].message}"
+            first = errors[0].message
+            message = f"none of {len(faces)} faces could be segmented; the first: {first}"
+            if len(faces) == 1:
+                message = f"the only face could not be segmented: {first}"
             raise SegmentationError(message, stage=errors[0].stage)
         doubted = [
             face.landmarks for face in result.faces if face.confidence < self.config.faces.min_confidence

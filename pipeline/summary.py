@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipeline.counted import counted
 from pipeline.environment import command_line
 from pipeline.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_SOME_FAILED
 
@@ -70,10 +71,9 @@ class RunSummary:
             "skipped": "done before",
         }
         parts = [f"{count} {labels[status]}" for status, count in self.counts.items() if count]
-        what = "photographs and clips" if self.clips else "photographs"
         lines = [
-            f"{self.total} {what} in {self.seconds:.1f} s: {', '.join(parts) or 'nothing done'}"
-            f"; {self.faces} faces.",
+            f"{self._listed(self.total)} in {self.seconds:.1f} s: {', '.join(parts) or 'nothing done'}"
+            f"; {counted(self.faces, 'face')}.",
             f"Results: {self.directory}",
             *(f"{sentence}." for sentence in self.left_out),
         ]
@@ -83,5 +83,13 @@ class RunSummary:
             lines.append(f"Failures: {command_line('manifest', 'failed', str(self.directory))}")
         if self.interrupted:
             left = self.total - sum(self.counts.values())
-            lines.append(f"Interrupted with {left} {what} left; the same command goes on from here.")
+            lines.append(f"Interrupted with {self._listed(left)} left; the same command goes on from here.")
         return "\n".join(lines)
+
+    def _listed(self, number: int) -> str:
+        """So many of what was listed."""
+        if self.clips and self.clips == self.total:
+            return counted(number, "clip")
+        if self.clips:
+            return counted(number, "photograph or clip", "photographs and clips")
+        return counted(number, "photograph")

@@ -19,6 +19,7 @@ OWN = ("landmarks", "pipeline", "training", "benchmarks", "run_pipeline")
 LAYERS = (
     (
         "landmarks",
+        "pipeline.counted",
         "pipeline.engines.registry",
         "pipeline.errors",
         "pipeline.executors.registry",

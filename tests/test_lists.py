@@ -98,7 +98,7 @@ def test_paths_that_are_not_there_are_counted_with_the_first_line() -> None:
     Path("list.txt").write_bytes(b"a.png\n\ngone.png\nlost.png\n")
     told: list[str] = []
     list_photos(InputConfig(paths=("@list.txt",)), output_directory="out", on_left_out=told.append)
-    assert told == ["Of 3 paths in list.txt 2 are not there, the first in line 3: gone.png"]
+    assert told == ["Not there: 2 of 3 paths in list.txt, the first in line 3: gone.png"]
 
 
 def test_no_list_folder_or_pattern_walks_a_whole_disk() -> None:

@@ -110,7 +110,7 @@ def test_summary_says_what_to_do_next() -> None:
     Path("in/broken.jpg").write_bytes(b"text")
     text = str(run())
     assert "3 photographs in" in text
-    assert "1 with faces, 1 without a face, 1 failed; 1 faces." in text
+    assert "1 with faces, 1 without a face, 1 failed; 1 face." in text
     assert "Results: out" in text
     assert "python -m pipeline manifest failed out" in text
     assert str(run()).count("done before") == 1

@@ -28,6 +28,26 @@ def test_only_what_happened_is_told() -> None:
     assert text == "3 photographs in 1.3 s: 3 with faces; 5 faces.\nResults: out"
 
 
+@pytest.mark.parametrize(
+    ("total", "clips", "faces", "expected"),
+    [
+        (1, 0, 1, "1 photograph in 0.0 s: 1 with faces; 1 face."),
+        (1, 1, 2, "1 clip in 0.0 s: 1 with faces; 2 faces."),
+        (2, 2, 1, "2 clips in 0.0 s: 1 with faces; 1 face."),
+        (2, 1, 0, "2 photographs and clips in 0.0 s: 1 with faces; 0 faces."),
+        (0, 0, 0, "0 photographs in 0.0 s: 1 with faces; 0 faces."),
+    ],
+)
+def test_one_is_said_as_one(total: int, clips: int, faces: int, expected: str) -> None:
+    summary = RunSummary(Path("out"), total, {"ok": 1}, faces, clips=clips)
+    assert str(summary).splitlines()[0] == expected
+
+
+def test_one_that_is_left() -> None:
+    summary = RunSummary(Path("out"), 2, {"ok": 1}, interrupted=True)
+    assert "Interrupted with 1 photograph left;" in str(summary)
+
+
 def test_everything_that_happened_is_told() -> None:
     counts = {"ok": 1, "no_face": 2, "partial": 3, "failed": 4, "skipped": 5}
     left_out = ("Not read: 1 .psd",)

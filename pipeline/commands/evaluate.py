@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from pipeline.config import load_config
+from pipeline.counted import counted
 from pipeline.errors import EXIT_OK, EXIT_SOME_FAILED, UsageError
 from pipeline.evaluate.comparison import (
     PhotoScores,
@@ -78,8 +79,8 @@ def execute(options: argparse.Namespace) -> int:
     missing = [result for result in results if result.prediction is None]
     if missing:
         print(
-            f"warning: {len(missing)} of {len(results)} truths have no prediction and are compared with an "
-            f"empty mask, {missing[0].truth} among them",
+            f"warning: no prediction for {len(missing)} of {counted(len(results), 'truth')}, which count as "
+            f"compared with an empty mask, {missing[0].truth} among them",
             file=sys.stderr,
         )
     for name, value in {**summarise(results), **by_face}.items():

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.counted import counted
 from pipeline.errors import EXIT_OK, EXIT_SOME_FAILED, UsageError
 from pipeline.exports.registry import FORMATS, format_of
 from pipeline.files import path_argument
@@ -113,10 +114,12 @@ def execute(options: argparse.Namespace) -> int:
         print(f"failed: {line}", file=sys.stderr)
     parts = ", ".join(f"{part} {count}" for part, count in report.parts.items() if part)
     counts = report.counts
-    clips = f"{counts['frames']} frames of {counts['clips_read']} clips, " if counts["clips_read"] else ""
+    clips = ""
+    if counts["clips_read"]:
+        clips = f"{counted(counts['frames'], 'frame')} of {counted(counts['clips_read'], 'clip')}, "
     print(
-        f"{counts['photos']} photographs, {clips}{counts['faces']} faces -> {destination}"
-        + (f" ({parts})" if parts else "")
+        f"{counted(counts['photos'], 'photograph')}, {clips}{counted(counts['faces'], 'face')}"
+        f" -> {destination}" + (f" ({parts})" if parts else "")
     )
     return EXIT_SOME_FAILED if report.problems else EXIT_OK
 
@@ -138,33 +141,33 @@ def _notes(report: ExportReport, kind: type[Format], name: str, stored_grid: boo
     counts = report.counts
     lines = []
     if counts["failed"]:
-        lines.append(f"{counts['failed']} photographs that failed in the run are left out")
+        lines.append(f"left out: {counted(counts['failed'], 'photograph')} that failed in the run")
     if counts["clips"]:
-        lines.append(f"{counts['clips']} clips are left out; --frames 1 takes every frame of them")
+        lines.append(f"left out: {counted(counts['clips'], 'clip')}; --frames 1 takes every frame")
     if counts["broken_clips"]:
-        lines.append(f"of {counts['broken_clips']} clips frames are left out because they cannot be read")
+        lines.append(f"left out: frames of {counted(counts['broken_clips'], 'clip')}, which cannot be read")
     if counts["broken"]:
-        lines.append(f"{counts['broken']} photographs are left out because their masks cannot be read")
+        lines.append(f"left out: {counted(counts['broken'], 'photograph')} with masks that cannot be read")
     if counts["rejected"] or counts["rejected_faces"]:
         lines.append(
-            f"{counts['rejected']} photographs and {counts['rejected_faces']} faces are left out: "
-            "rejected in the review"
+            f"left out: {counted(counts['rejected'], 'photograph')} and "
+            f"{counted(counts['rejected_faces'], 'face')} that were rejected in the review"
         )
     if counts["stale"]:
         lines.append(
-            f"of {counts['stale']} pictures a judgement no longer counts: the picture or its faces "
-            "have changed since"
+            f"of {counted(counts['stale'], 'picture')} a judgement no longer counts: the picture or its "
+            "faces have changed since"
         )
     if counts["no_pixels"]:
-        lines.append(f"{counts['no_pixels']} faces are left out: their masks are empty")
+        lines.append(f"left out: {counted(counts['no_pixels'], 'face')} with an empty mask")
     if counts["overlapping"]:
         lines.append(
-            f"in {counts['overlapping']} pictures faces may overlap, and a pixel has one face only; "
-            "run with output.crop_masks: true to keep them whole"
+            f"in {counted(counts['overlapping'], 'picture')} faces may overlap, and a pixel has one face "
+            "only; run with output.crop_masks: true to keep them whole"
         )
     if stored_grid and counts["turned"] and kind.shows == "upright":
         lines.append(
-            f"{counts['turned']} pictures are turned by EXIF or the clip, and the masks lie on the stored "
-            f"pixel grid, but readers of {name} show them upright; use --orientation upright"
+            f"{counted(counts['turned'], 'picture')} turned by EXIF or the clip: the masks lie on the stored "
+            f"pixel grid, but readers of {name} show pictures upright; use --orientation upright"
         )
     return lines

@@ -6,6 +6,7 @@ import argparse
 import getpass
 import sys
 
+from pipeline.counted import counted
 from pipeline.errors import EXIT_OK, EXIT_SOME_FAILED, UsageError
 from pipeline.exports.registry import FORMATS, format_of
 from pipeline.files import path_argument
@@ -72,7 +73,7 @@ def execute(options: argparse.Namespace) -> int:
         print(f"failed: {line}", file=sys.stderr)
     counts = report.counts
     print(
-        f"{counts['content']} photographs known by content, {counts['name']} by name; "
+        f"{counted(counts['content'], 'photograph')} known by content, {counts['name']} by name; "
         f"{counts['corrected']} {'would be ' if options.dry_run else ''}corrected, "
         f"{counts['unchanged']} unchanged, {counts['unknown']} unknown"
     )

@@ -7,6 +7,7 @@ import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
+from pipeline.counted import counted
 from pipeline.errors import EXIT_OK, ConfigError, Problem
 from pipeline.files import printable
 from pipeline.version import __version__
@@ -83,7 +84,7 @@ def _print_plan(plan: Plan) -> None:
     before = sum(photo.done for photo in plan.photos)
     for sentence in plan.left_out:
         print(f"{sentence}.")
-    print(f"{len(plan.photos)} photographs, {before} of them done before (unless they have changed since)")
+    print(f"{counted(len(plan.photos), 'photograph')}, {before} done before (unless changed since)")
 
 
 def _short_options(options: argparse.Namespace) -> dict[str, dict[str, Any]]:

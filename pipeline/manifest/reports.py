@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from os import fsencode
 from pathlib import Path
 
+from pipeline.counted import counted
 from pipeline.manifest.journal import read_manifest, read_run
 from pipeline.manifest.schema import ErrorEntry, Record
 from pipeline.outputs import write_atomically
@@ -29,7 +30,7 @@ def summary(directory: Path) -> str:
             stages[stage].append(seconds)
     run = read_run(directory)
     lines = [f"last run: {run.get('state', 'unknown')}, {run.get('seconds', '?')} s"]
-    lines.append(f"{statuses.total()} photographs, {faces} faces")
+    lines.append(f"{counted(statuses.total(), 'photograph')}, {counted(faces, 'face')}")
     lines += [f"  {status:<10}{count}" for status, count in statuses.most_common()]
     if at_limit:
         lines.append(small_faces_hint(at_limit))
@@ -66,7 +67,7 @@ def retry(directory: Path) -> str:
     target = directory / RETRY_NAME
     write_atomically(target, [path + separator for path in paths])
     return (
-        f"{len(paths)} photographs listed in {target}; run them again"
+        f"{counted(len(paths), 'photograph')} listed in {target}; run that list again"
         f"{f' in {where}' if where and where != str(Path.cwd()) else ''} with your configuration and\n"
         f"  --input @{target} --output {directory}"
     )

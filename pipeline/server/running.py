@@ -11,6 +11,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from pipeline.config import Config
+from pipeline.counted import counted
 from pipeline.environment import usable_cores
 from pipeline.errors import ConfigError, Problem, UsageError
 from pipeline.executors.base import settle_workers
@@ -51,7 +52,7 @@ def serve(config: Config, token: str | None, *, is_open: bool, announce: Callabl
     workers = settle_workers(config, usable_cores())
     pool = photo_pool(config, workers, known)
     listener = listen(config.server.host, config.server.port)
-    announce(f"listening on {address(listener)}, {workers} workers")
+    announce(f"listening on {address(listener)}, {counted(workers, 'worker')}")
     try:
         run_until_stopped(create_app(config, pool, guard), listener)
     finally:

@@ -25,7 +25,7 @@ def test_every_format_of_the_registry_is_there() -> None:
 def test_it_goes_into_the_output_by_default(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = write_run_of(tmp_path, [PAIR])
     assert main(["export", str(run), "--to", "coco"]) == 0
-    assert capsys.readouterr().out == f"1 photographs, 2 faces -> {run / 'exports/coco'}\n"
+    assert capsys.readouterr().out == f"1 photograph, 2 faces -> {run / 'exports/coco'}\n"
     assert json.loads((run / "exports/coco/instances.json").read_bytes())["images"][0]["width"] == 60
 
 
@@ -115,11 +115,11 @@ def test_it_says_what_the_export_lacks(tmp_path: Path, capsys: pytest.CaptureFix
     assert main(["export", str(run), "--to", "cvat", str(tmp_path / "set")]) == 1
     told = capsys.readouterr()
     assert told.out == f"10 photographs, 10 faces -> {tmp_path / 'set'}\n"
-    assert "note: 1 photographs and 1 faces are left out: rejected in the review" in told.err
-    assert "note: 1 photographs are left out because their masks cannot be read" in told.err
+    assert "note: left out: 1 photograph and 1 face that were rejected in the review" in told.err
+    assert "note: left out: 1 photograph with masks that cannot be read" in told.err
     assert "failed: " in told.err
-    assert "note: in 1 pictures faces may overlap" in told.err
-    assert "note: 6 pictures are turned by EXIF" in told.err
+    assert "note: in 1 picture faces may overlap" in told.err
+    assert "note: 6 pictures turned by EXIF" in told.err
     assert main(["export", str(run), "--to", "cvat", str(tmp_path / "set"), "--orientation", "upright"]) == 1
     assert "turned by EXIF" not in capsys.readouterr().err
 

@@ -144,7 +144,7 @@ def test_any_name_may_be_given(tmp_path: Path) -> None:
     photo = write_photo(tmp_path / "\U0001f600 \u2028 'x'.png", 1)
     result = command("--input", photo, "--output", tmp_path / "\U0001f4c1", "--dry-run")
     assert result.returncode == 0, result.stderr
-    assert "1 photographs, 0 of them done before" in result.stdout
+    assert "1 photograph, 0 done before (unless changed since)" in result.stdout
 
 
 def test_a_name_that_is_no_text_goes_into_a_list(tmp_path: Path) -> None:

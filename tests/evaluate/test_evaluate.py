@@ -166,7 +166,7 @@ def test_another_persons_prediction_is_not_taken(tmp_path: Path, capsys: pytest.
     save(tmp_path / "masks" / "p" / "anna" / "7.jpg.png", square(5))
     assert evaluate(tmp_path / "masks", tmp_path / "truth") == 0
     told = capsys.readouterr()
-    assert "1 of 2 truths have no prediction" in told.err
+    assert "no prediction for 1 of 2 truths" in told.err
     assert "bob" in told.err
     assert "0.5000" in told.out
 

@@ -174,8 +174,8 @@ def test_clips_can_be_left_out(run: Path, tmp_path: Path, capsys: pytest.Capture
         shots={PHOTO.name: PHOTO},
     )
     said = capsys.readouterr()
-    assert "2 clips are left out; --frames 1 takes every frame of them" in said.err
-    assert "1 photographs, 1 faces ->" in said.out
+    assert "left out: 2 clips; --frames 1 takes every frame" in said.err
+    assert "1 photograph, 1 face ->" in said.out
     assert main(["export", str(run), "--to", "coco", str(tmp_path / "d"), "--frames", "-1"]) == 2
 
 
@@ -184,7 +184,7 @@ def test_clips_can_be_left_out(run: Path, tmp_path: Path, capsys: pytest.Capture
 
 def test_coco(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = export(run, tmp_path / "coco", "coco") / "instances.json"
-    assert "1 photographs, 14 frames of 2 clips, " in capsys.readouterr().out
+    assert "1 photograph, 14 frames of 2 clips, " in capsys.readouterr().out
     check(read_coco(file, None, ""), "upright", shots=ALL)
     value = json.loads(file.read_bytes())
     assert value["videos"] == [

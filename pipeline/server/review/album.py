@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pipeline.config import Config
 from pipeline.corrections.judgements import PhotoReview
 from pipeline.corrections.layer import Corrections
+from pipeline.counted import counted
 from pipeline.environment import usable_cores
 from pipeline.errors import ClipReadError, ImageReadError, UsageError
 from pipeline.exports.clip_frames import frame_name
@@ -139,8 +140,8 @@ class Album:
             frames = self._clips.count(record)
             gone = " It is not there any more, or cannot be read: its frames are not shown."
             notes.append(
-                f"A clip of {clip['frames']} frames, {clip['with_faces']} with a mask; people followed: "
-                f"{len(clip['tracks'])}. It can be looked at and judged, but not drawn on."
+                f"A clip of {counted(clip['frames'], 'frame')}, {clip['with_faces']} with a mask; people "
+                f"followed: {len(clip['tracks'])}. It can be looked at and judged, but not drawn on."
                 f"{'' if frames else gone}"
             )
         elif shown and record["faces"] and upright_instances(self._output, record) is None:
