@@ -65,6 +65,10 @@ ALONE_BESIDE_CLEAR = 0.55
 """Beside a portrait that both see clearly, finds of BlazeFace alone below this score are left out: sleeves,
 collars and shadows."""
 
+PART = 1.8
+"""What CenterFace saw does not speak for a find of BlazeFace that is smaller by more than this: an ear is not
+the face around it."""
+
 MOST_DOUBTS = 60
 """Doubtful places of one photograph that are looked at again, the surest first."""
 
@@ -131,7 +135,8 @@ class JointDetector:
             other = next((other for other in seen if same_face(candidate, other)), None)
             if clear and other is None and candidate.score < ALONE_BESIDE_CLEAR:
                 continue
-            face = self.judge.convinced(image, candidate, seen=other.score if other else None)
+            seen_there = other.score if other and other.side <= PART * candidate.side else None
+            face = self.judge.convinced(image, candidate, seen=seen_there)
             if face is not None:
                 faces += distinct([face], known=faces)
         return sorted(faces, key=lambda face: -face.score)

@@ -173,6 +173,24 @@ def test_the_judge_believes_a_face_and_not_its_surroundings(judge: Judge, astron
         assert judge.convinced(astronaut, Candidate(x, y, 90.0, 90.0, 0.0, 1.0, "test")) is None
 
 
+@pytest.mark.parametrize(("side", "heard"), [(190.0, None), (120.0, 0.88), (45.0, 0.88)])
+def test_what_is_seen_of_a_face_does_not_speak_for_its_ear(
+    joint: JointDetector, astronaut: Pixels, monkeypatch: pytest.MonkeyPatch, side: float, heard: float | None
+) -> None:
+    ear = Candidate(346.0, 254.0, 80.0, 80.0, 8.0, 0.61, "blazeface")
+    face = Candidate(330.0, 260.0, side, side, 0.0, 0.88, "centerface")
+    asked: dict[str, float | None] = {}
+
+    def convinced(self: Judge, image: Pixels, candidate: Candidate, *, seen: float | None = None) -> None:
+        asked[candidate.detector] = seen
+
+    monkeypatch.setattr(Judge, "convinced", convinced)
+    monkeypatch.setattr("landmarks.joint.proposals", lambda image, found: [ear])
+    monkeypatch.setattr(JointDetector, "_seen_by_centerface", lambda self, image, coarser: [face])
+    assert joint.candidates(astronaut) == []
+    assert asked == {"blazeface": heard, "centerface": 0.88}
+
+
 class _Says:
     """Both networks, saying what the test wants: scores of CenterFace, and of BlazeFace's finds and looks."""
 
