@@ -106,8 +106,10 @@ def chained(first: Float32Array, second: Float32Array) -> Float32Array:
 def resized(flow: Float32Array, size_wh: tuple[int, int]) -> Float32Array:
     """The same motion on a grid of another size, in pixels of that."""
     height, width = flow.shape[:2]
-    scale = np.array([size_wh[0] / width, size_wh[1] / height], np.float32)
-    return np.asarray(cv2.resize(flow, size_wh, interpolation=cv2.INTER_LINEAR) * scale, np.float32)
+    scales = size_wh[0] / width, size_wh[1] / height
+    larger = np.asarray(cv2.resize(flow, size_wh, interpolation=cv2.INTER_LINEAR), np.float32)
+    larger *= scales[0] if scales[0] == scales[1] else np.array(scales, np.float32)  # one number is quicker
+    return larger
 
 
 @cache
