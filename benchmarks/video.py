@@ -3,7 +3,7 @@
 A portrait of data/samples is filmed by a moving camera; its frames are written as a clip and as JPEGs. Both
 go through the same program with the same outputs, with one worker and with two. What starting costs is taken
 out: rates are those between a shorter and a longer clip, both of whole chunks. Where other programs share the
-machine, the processor time a frame tells more than frames a second, and the best of some rounds more than one.
+machine, processor time tells more than frames a second, and the best of some rounds more than one round.
 """
 
 from __future__ import annotations
