@@ -297,6 +297,7 @@ def frames_of(clip: Clip, config: Config, timeline: Timeline, start: int, stop: 
         max_pixels=config.input.max_pixels,
         threads=1 if threads == "auto" else threads,
         background_rgb=config.input.background_rgb,
+        keep_open=True,
     )
 
 

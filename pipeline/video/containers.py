@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable, Generator, Hashable, Iterator
+from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,9 @@ from pipeline.video.timeline import Timeline
 
 _DEFAULT_RATE = Fraction(25)
 _MOST_SEEKS = 2
+
+_RECENT_FRAMES = 8
+"""So many decoded frames wait with a decoder: parts of a clip overlap by twice ``video.average_frames``."""
 
 
 def import_av() -> Any:
@@ -90,9 +94,13 @@ def probe_video(path: str, progress: Callable[[], None] = keep_quiet) -> Timelin
 
 
 def read_video(
-    path: str, timeline: Timeline, start: int, stop: int, *, threads: int
+    path: str, timeline: Timeline, start: int, stop: int, *, threads: int, keep_open: bool = False
 ) -> Iterator[tuple[int, NDArray[np.uint8], bool]]:
-    """Yield place, upright RGB pixels and whether they are damaged, of the frames that can be decoded."""
+    """Yield place, upright RGB pixels and whether they are damaged, of the frames that can be decoded.
+
+    With ``keep_open`` the decoder waits where it stopped for whoever reads on in this process from the same
+    key frame: it has been told the same as one that begins anew, so it gives the same.
+    """
     if timeline.counted:
         with _opened(path, threads) as (container, stream):
             for index, frame in enumerate(_decoded(container, stream)):
@@ -103,16 +111,15 @@ def read_video(
         return
     reached = start
     for seek in range(_MOST_SEEKS):
-        with _opened(path, threads) as (container, stream):
-            key = timeline.key_before(start)
-            if seek == 0 and key > timeline.pts[0]:
-                container.seek(key, stream=stream, backward=True, any_frame=False)
+        key = timeline.key_before(start) if seek == 0 else timeline.pts[0]
+        seeks = key > timeline.pts[0]
+        with _decoding(path, threads, key if seeks else None, timeline.pts[start], keep_open) as frames:
             came_late = False
-            for frame in _decoded(container, stream):
+            for frame in frames:
                 if frame.pts is None or frame.pts < timeline.pts[reached]:
                     continue
-                came_late = seek == 0 and reached == start and frame.pts > timeline.pts[start]
-                if came_late and key > timeline.pts[0]:
+                came_late = seeks and reached == start and frame.pts > timeline.pts[start]
+                if came_late:
                     break  # the file's own index leads past the frame: decode from the beginning
                 place = timeline.index_of(frame.pts)
                 if frame.pts > timeline.pts[stop - 1]:
@@ -246,6 +253,80 @@ def _decoded(container: Any, stream: Any) -> Iterator[Any]:
         yield from frames
         if packet is None or packet.size == 0:
             return
+
+
+class _Decoder:
+    """A file that is decoded from a key frame on; None: from its beginning."""
+
+    def __init__(self, path: str, threads: int, key: int | None) -> None:
+        with ExitStack() as stack:
+            container, stream = stack.enter_context(_opened(path, threads))
+            if key is not None:
+                container.seek(key, stream=stream, backward=True, any_frame=False)
+            self._stack = stack.pop_all()
+        self._frames = _decoded(container, stream)
+        self._recent: deque[Any] = deque(maxlen=_RECENT_FRAMES)
+        self._gone_pts = -math.inf
+
+    def still_has(self, pts: int) -> bool:
+        """Whether no picture from this time on has been let go."""
+        return self._gone_pts < pts
+
+    def pictures(self) -> Iterator[Any]:
+        """Those that were seen last, and those to come."""
+        yield from tuple(self._recent)
+        for frame in self._frames:
+            if len(self._recent) == _RECENT_FRAMES and self._recent[0].pts is not None:
+                self._gone_pts = max(self._gone_pts, self._recent[0].pts)
+            self._recent.append(frame)
+            yield frame
+
+    def close(self) -> None:
+        self._stack.close()
+
+
+_waiting: dict[Hashable, _Decoder] = {}
+"""The decoder that was kept open, by what it decodes; at most one."""
+
+
+@contextmanager
+def _decoding(
+    path: str, threads: int, key: int | None, first_pts: int, keep_open: bool
+) -> Iterator[Iterator[Any]]:
+    """Pictures from a key frame on, of which those before the first that is wanted may be missing."""
+    what = (path, threads, key, _state_of(path))
+    decoder = _waiting.pop(what, None)
+    if decoder is not None and not decoder.still_has(first_pts):
+        decoder.close()
+        decoder = None
+    if decoder is None:
+        close_waiting()
+        decoder = _Decoder(path, threads, key)
+    try:
+        yield decoder.pictures()
+    except BaseException:
+        decoder.close()
+        raise
+    if keep_open:
+        close_waiting()
+        _waiting[what] = decoder
+    else:
+        decoder.close()
+
+
+def close_waiting() -> None:
+    """Close the decoder that waits for whoever reads on, if there is one."""
+    while _waiting:
+        _, decoder = _waiting.popitem()
+        decoder.close()
+
+
+def _state_of(path: str) -> Hashable:
+    try:
+        state = Path(path).stat()
+    except OSError:
+        return None  # opening it says why
+    return state.st_ino, state.st_size, state.st_mtime_ns
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from pipeline.results import StageError
 from pipeline.video.chunk_outputs import sequence_kinds, stream_forms
 from pipeline.video.chunks import chunks_of
 from pipeline.video.clip import found_before, found_header, landmark_file, no_frames
+from pipeline.video.containers import close_waiting
 from pipeline.video.joining import join_parts, sound_container
 from pipeline.video.leavings import possible_files
 from pipeline.video.lms import write_lms
@@ -46,6 +47,7 @@ def finish_clip(clip: Clip, config: Config, store: Store, sha256: str) -> Record
     OutputError
         A file can't be written.
     """
+    close_waiting()
     timeline = store.timeline()
     chunks = range(len(chunks_of(timeline, config.video.chunk_frames)))
     tallies = [next(store.read("done", chunk)) for chunk in chunks]

@@ -91,6 +91,7 @@ def read_frames(
     max_pixels: int,
     threads: int = 1,
     background_rgb: tuple[int, int, int] = (255, 255, 255),
+    keep_open: bool = False,
 ) -> Iterator[Frame]:
     """Decode the frames ``start`` to ``stop - 1`` of a clip, in order.
 
@@ -111,6 +112,9 @@ def read_frames(
         Of the decoder.
     background_rgb
         What is seen through transparent pixels of pictures, sRGB 0-255.
+    keep_open
+        Let a video's decoder wait at the end for whoever reads on: nothing is decoded twice then. It waits
+        until another file is read, or `pipeline.video.containers.close_waiting` is called.
 
     Yields
     ------
@@ -131,7 +135,8 @@ def read_frames(
     elif timeline.kind == "animation":
         found = animation.read_animation(path, timeline, start, stop, background_rgb=background_rgb)
     else:
-        for index, pixels, is_damaged in read_video(path, timeline, start, stop, threads=threads):
+        video = read_video(path, timeline, start, stop, threads=threads, keep_open=keep_open)
+        for index, pixels, is_damaged in video:
             yield Frame(index, pixels, is_damaged)
         return
     for index, pixels in found:

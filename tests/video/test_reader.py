@@ -15,10 +15,11 @@ from PIL import Image
 from landmarks.arrays import Pixels
 from pipeline.errors import ClipReadError
 from pipeline.images import to_stored_orientation
+from pipeline.video import containers
 from pipeline.video.containers import one_field
 from pipeline.video.reader import Frame, clip_sha256, probe, read_frames
 from pipeline.video.timeline import Timeline
-from tests.video.clips import write_clip
+from tests.video.clips import sample, write_clip
 
 
 def numbered(count: int, size_wh: tuple[int, int] = (64, 48)) -> list[Pixels]:
@@ -250,3 +251,44 @@ def test_without_pyav_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(ClipReadError, match=r"pip install 'uncrop\[video\]'"):
         probe(str(path), max_pixels=10**6)
+
+
+@pytest.mark.parametrize("is_damaged", [False, True])
+def test_a_decoder_that_waits_goes_on_as_one_that_begins_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_damaged: bool
+) -> None:
+    path = tmp_path / "a.mkv"
+    pictures = [np.roll(sample("obama")[:96, :128], 3 * index, axis=1) for index in range(60)]
+    write_clip(path, pictures, options={"g": "30", "keyint_min": "30", "sc_threshold": "0", "bf": "2"})
+    if is_damaged:
+        content = bytearray(path.read_bytes())
+        content[len(content) // 4 : len(content) // 4 + 40] = bytes(40)
+        path.write_bytes(content)
+    timeline = probe(str(path), max_pixels=10**6)
+    opened: list[str] = []
+    really = containers._opened
+
+    def counted(path: str, threads: int = 1) -> Any:
+        opened.append(path)
+        return really(path, threads)
+
+    monkeypatch.setattr(containers, "_opened", counted)
+
+    def read(start: int, stop: int, *, keep_open: bool) -> list[tuple[int, bytes, bool]]:
+        frames = read_frames(str(path), timeline, start, stop, max_pixels=10**6, keep_open=keep_open)
+        return [(frame.index, frame.pixels.tobytes(), frame.is_damaged) for frame in frames]
+
+    ranges = [(0, 13), (7, 22), (22, 29), (28, 40), (34, 60), (10, 20), (3, 9), (9, 12)]
+    anew = [read(*part, keep_open=False) for part in ranges]
+    assert len(opened) == len(ranges)
+    opened.clear()
+    assert [read(*part, keep_open=True) for part in ranges] == anew
+    # Anew: the beginning, behind the second key frame, twice further back than is kept.
+    assert len(opened) == 4
+    path.write_bytes(path.read_bytes() + b" ")
+    read(12, 14, keep_open=True)
+    assert len(opened) == 5  # another file by now
+    containers.close_waiting()
+    assert read(13, 15, keep_open=False) == read(13, 15, keep_open=True)
+    assert len(opened) == 7
+    containers.close_waiting()
