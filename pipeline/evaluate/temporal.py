@@ -107,14 +107,8 @@ def write_clips_csv(path: Path, figures: Sequence[TemporalFigures]) -> None:
 
 
 def _figures(directory: Path, record: Mapping[str, Any], start: Path) -> TemporalFigures:
-    path = recorded_path(record)
-    masks = directory / record["files"]["masks"]
-    warped, plain = [], []
-    for before, now in _pairs(str(start / path), str(masks), record["clip"]["cuts"]):
-        if before[1].any() or now[1].any():
-            flow = flow_between(now[0], before[0])
-            warped.append(_iou(carried(before[1], flow) > 127, now[1] > 127))
-            plain.append(_iou(before[1] > 127, now[1] > 127))
+    clip, masks = start / recorded_path(record), directory / record["files"]["masks"]
+    warped, plain = consistency(clip, masks, cuts=record["clip"]["cuts"])
     with (directory / record["files"]["tracks"]).open("rb") as file:
         lines = [json.loads(line) for line in file]
     centre, size, landmark = jitter(lines)
@@ -131,6 +125,37 @@ def _figures(directory: Path, record: Mapping[str, Any], start: Path) -> Tempora
         landmark_jitter_px=landmark,
         coverage=coverage(lines),
     )
+
+
+def consistency(clip: Path, masks: Path, *, cuts: Sequence[int] = ()) -> tuple[list[float], list[float]]:
+    """IoU of every mask with the one before it, of pairs of which either is not empty.
+
+    Parameters
+    ----------
+    clip
+        The clip.
+    masks
+        A video of its masks: a frame belongs to the frame of the clip that has its place.
+    cuts
+        Frames before which there is a cut: such pairs are left out.
+
+    Returns
+    -------
+    warped, plain
+        IoU (0-1) with the earlier mask carried along the optical flow, and as it is.
+
+    Raises
+    ------
+    ClipReadError
+        One of them can't be read.
+    """
+    warped, plain = [], []
+    for before, now in _pairs(str(clip), str(masks), cuts):
+        if before[1].any() or now[1].any():
+            flow = flow_between(now[0], before[0])
+            warped.append(_iou(carried(before[1], flow) > 127, now[1] > 127))
+            plain.append(_iou(before[1] > 127, now[1] > 127))
+    return warped, plain
 
 
 def jitter(lines: Sequence[Mapping[str, Any]]) -> tuple[float, float, float]:
