@@ -40,8 +40,9 @@ shrinks the pixels by this factor."""
 HINT = 0.12
 """Score of CenterFace from which a small place is a hint."""
 
-LOOKED_AT = 0.22
-"""Score of CenterFace from which a place is looked at again."""
+LOOKED_AT, FAINT_PX = 0.22, 20
+"""Score of CenterFace from which a place is looked at again. Hints below this side, in pixels of the
+photograph, all are: looked at closely they are faces or plainly none."""
 
 AGREED, GOOD_BOX, UPRIGHT_SURE = 0.65, 0.8, 0.85
 """Score of CenterFace from which a find of BlazeFace is believed without another look, and scores of
@@ -69,7 +70,7 @@ PART = 1.8
 """What CenterFace saw does not speak for a find of BlazeFace that is smaller by more than this: an ear is not
 the face around it."""
 
-MOST_DOUBTS = 60
+MOST_DOUBTS = 200
 """Doubtful places of one photograph that are looked at again, the surest first."""
 
 DOUBTFUL = 0.45
@@ -124,8 +125,10 @@ class JointDetector:
         faces: list[Candidate] = []
         doubts = 0
         for candidate in seen:
+            if candidate.score < LOOKED_AT and candidate.side >= FAINT_PX:
+                continue
             doubts += candidate.score < DOUBTFUL
-            if candidate.score < LOOKED_AT or doubts > MOST_DOUBTS:
+            if doubts > MOST_DOUBTS:
                 break
             twin = next((other for other in proposed if same_face(candidate, other)), None)
             face = self._decided(image, candidate, twin)

@@ -84,6 +84,20 @@ def test_a_group_of_small_faces(joint: JointDetector, astronaut: Pixels, face_px
     assert len(found) == len(places)
 
 
+def test_faces_that_are_hardly_hinted_at(
+    joint: JointDetector, astronaut: Pixels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = [(60 + 90 * column, 60 + 90 * row) for row in range(9) for column in range(10)]
+    photo = _with_heads(_background(960, 840), _head(astronaut, 14), places)
+    counts = []
+    for faint_px in (0, 20):
+        monkeypatch.setattr("landmarks.joint.FAINT_PX", faint_px)
+        found = joint.find(photo)
+        counts.append(sum(_near(found, place, 14) for place in places))
+        assert len(found) == counts[-1]
+    assert counts[1] >= counts[0] + 10
+
+
 @pytest.mark.parametrize("size_wh", [(6000, 4000), (20000, 2500)])
 def test_faces_of_80_pixels_in_very_large_photographs(
     joint: JointDetector, astronaut: Pixels, size_wh: tuple[int, int]
