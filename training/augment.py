@@ -18,7 +18,7 @@ from training.cutouts import OccluderBank
 from training.data import Sample
 from training.layers import Crop
 from training.occluders import paste_occluders
-from training.scenes import relight_scene
+from training.scenes import along_direction, relight_scene, soft_step
 
 NETWORK_SIZE_PX = 256
 """Side a crop is stretched to before the network, as in the shipped configuration."""
@@ -194,15 +194,10 @@ def relight(image: Pixels, rng: np.random.Generator) -> Pixels:
 
 def _shade(image: Pixels, rng: np.random.Generator) -> Pixels:
     """Darken one side of a soft line, or a band, or light from one direction."""
-    height, width = image.shape[:2]
-    angle = rng.uniform(0, 2 * math.pi)
-    xs = (np.arange(width, dtype=np.float32) / width - 0.5)[None]
-    ys = (np.arange(height, dtype=np.float32) / height - 0.5)[:, None]
-    ramp = xs * math.cos(angle) + ys * math.sin(angle) + rng.uniform(-0.25, 0.25)
+    ramp = along_direction(image.shape, rng.uniform(0, 2 * math.pi)) + rng.uniform(-0.25, 0.25)
     if rng.random() < 0.35:
         ramp = np.abs(ramp) - rng.uniform(0.05, 0.2)
-    softness = rng.uniform(0.005, 0.3)
-    side = 1.0 / (1.0 + np.exp(-np.clip(ramp / softness, -20, 20)))
+    side = soft_step(ramp, rng.uniform(0.005, 0.3))
     gain = 1.0 - side * rng.uniform(0.2, 0.85)
     return np.asarray(image * gain[:, :, None]).astype(np.uint8)
 

@@ -6,6 +6,8 @@ is a loose ellipse about the head, so that its edge says nothing of where the fa
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 
@@ -90,9 +92,18 @@ def _head_shadow(
 
 def _ramp(shape_hw: tuple[int, ...], rng: np.random.Generator) -> Float32Array:
     """Draw a soft step across the picture, 0..1, in any direction."""
+    along = along_direction(shape_hw, rng.uniform(0, 2 * np.pi)) + rng.uniform(-0.3, 0.3)
+    return soft_step(along, rng.uniform(0.03, 0.3))
+
+
+def along_direction(shape_hw: tuple[int, ...], angle: float) -> Float32Array:
+    """Return how far pixels lie along a direction (radians), (h, w), the picture's sides being 1 long."""
     height, width = shape_hw[:2]
-    angle = rng.uniform(0, 2 * np.pi)
     xs = (np.arange(width, dtype=np.float32) / width - 0.5)[None]
     ys = (np.arange(height, dtype=np.float32) / height - 0.5)[:, None]
-    along = xs * np.cos(angle) + ys * np.sin(angle) + rng.uniform(-0.3, 0.3)
-    return np.asarray(1 / (1 + np.exp(-np.clip(along / rng.uniform(0.03, 0.3), -20, 20))), np.float32)
+    return np.asarray(xs * math.cos(angle) + ys * math.sin(angle), np.float32)
+
+
+def soft_step(along: Float32Array, softness: float) -> Float32Array:
+    """Return a step from 0 to 1 where `along` passes 0, the softer the wider."""
+    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(along / softness, -20, 20))), np.float32)
