@@ -57,11 +57,9 @@ class TurnCheck:
         detection
             In pixels of ``image``. What other detectors than BlazeFace and CenterFace found stays as it is.
         """
-        if detection.detector.partition("@")[0] not in _SEEN_BY or detection.box.side < SMALLEST_PX:
-            return detection
-        if _is_sure(detection):
-            return detection
         face = Candidate.of(detection)
+        if face.network not in _SEEN_BY or detection.box.side < SMALLEST_PX or _is_sure(detection):
+            return detection
         now = self._blazeface.found_near(image, face, threshold=_LEAST)
         if now is not None and now.score >= WELL_SEEN:
             return _placed(detection, now) if abs(detection.angle) >= TURNED_DEGREES else detection

@@ -36,6 +36,12 @@ def test_detection_keeps_score_detector_turn_and_points() -> None:
     assert candidate.detection() == Detection(Box(40, 50, 20, 20), 0.25, "hog@clahe", 90.0, points)
 
 
+def test_the_network_is_told_whatever_was_done_to_the_photograph() -> None:
+    names = ("centerface", "centerface@pad", "blazeface@rot+90", "hog")
+    networks = [_candidate(1, 1, 9, detector=name).network for name in names]
+    assert networks == ["centerface", "centerface", "blazeface", "hog"]
+
+
 def test_overlapping_boxes_are_one_face() -> None:
     assert same_face(_candidate(50, 50, 40), _candidate(60, 55, 40))
     assert not same_face(_candidate(50, 50, 40), _candidate(90, 50, 40))
