@@ -13,7 +13,7 @@ from pipeline.executors.tasks import Task
 from pipeline.manifest.digest import RESULTS_VERSION, result_digest
 from pipeline.video.store import Store
 
-CLIPS_VERSION = 2
+CLIPS_VERSION = 3
 """Raised by every change of the program that changes what clips give but not what photographs give."""
 
 
