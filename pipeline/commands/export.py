@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from pipeline.exports.exporting import ExportReport
 
 _SPLIT_KEYS = ("hash", "folder", "person")
+_MOST_AT_ONCE = 4
+"""Threads, and processes: what they make is written by one, and each takes some 70 MB."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -83,6 +85,7 @@ def execute(options: argparse.Namespace) -> int:
     from pipeline.exports.splits import parse_splits  # noqa: PLC0415
     from pipeline.exports.values import ExportSettings  # noqa: PLC0415
 
+    cores = usable_cores()
     name, destination = _target(options)
     kind = format_of(name)
     if options.shapes and options.shapes not in kind.shapes:
@@ -102,8 +105,8 @@ def execute(options: argparse.Namespace) -> int:
         options.output,
         root=options.root,
         grid=options.orientation or "run",
-        threads=usable_cores(),
-        processes=usable_cores() if usable_cores() > 1 else 0,
+        threads=min(cores, _MOST_AT_ONCE),
+        processes=min(cores, _MOST_AT_ONCE) if cores > 1 else 0,
         every=options.frames,
         frames=frames,
     )
