@@ -107,7 +107,7 @@ def test_the_command_does_a_photograph_in_any_folder(environment: Path, elsewher
     assert "1 with faces" in done.stderr
     assert (elsewhere / "out" / "masks" / "photo.jpg.png").is_file()
     done = run(environment / "uncrop", "manifest", "summary", "out", cwd=elsewhere)
-    assert (done.returncode, "1 photograph, 1 face" in done.stdout) == (0, True), done.stderr
+    assert (done.returncode, "\n1 photograph, " in done.stdout) == (0, True), done.stderr
 
 
 @pytest.mark.parametrize("start", [("uncrop",), ("python", "-m", "pipeline")])
